@@ -1,0 +1,10 @@
+//! Weir's host, in the order in which data flows through it.
+//!
+//! A configuration names tables ([`table`]); each is loaded into the kernel as a specialised program; at the
+//! end of every interval its rows become a [`snapshot`], which goes to the sinks and, through shared memory,
+//! to the sandbox in which plugins run; what these put out are [`event`]s, which go to the sinks too.
+
+pub mod error;
+pub mod event;
+pub mod snapshot;
+pub mod table;

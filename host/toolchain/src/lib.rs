@@ -1,0 +1,1 @@
+//! Finds compilers for the kernel side and for plugins.
