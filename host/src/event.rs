@@ -4,7 +4,6 @@
 use std::time::{Duration, SystemTime};
 
 use crate::snapshot::Snapshot;
-use crate::table::TableSpec;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
@@ -99,7 +98,7 @@ pub enum Event<'a> {
     /// Every probe is attached.
     Start {
         at: SystemTime,
-        tables: &'a [std::sync::Arc<TableSpec>],
+        tables: &'a [std::sync::Arc<str>],
     },
     Snapshot(&'a Snapshot),
     Plugin {

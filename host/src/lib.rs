@@ -4,7 +4,15 @@
 //! end of every interval its rows become a [`snapshot`], which goes to the sinks and, through shared memory,
 //! to the sandbox in which plugins run; what these put out are [`event`]s, which go to the sinks too.
 
+pub mod cli;
+pub mod config;
 pub mod error;
+pub mod escape;
 pub mod event;
+pub mod kernel;
+pub mod probe;
+pub mod recording;
+pub mod sandbox;
+pub mod sink;
 pub mod snapshot;
 pub mod table;

@@ -73,10 +73,11 @@ pub struct Coverage {
     pub spans: Option<Spans>,
 }
 
-/// A table's rows for one interval.
+/// A table's rows for one interval. What its columns mean is in the schema's metadata, so that a recorded
+/// snapshot needs nothing else to be read.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    pub table: Arc<TableSpec>,
+    pub table: Arc<str>,
     pub interval: Interval,
     pub coverage: Coverage,
     pub rows: RecordBatch,

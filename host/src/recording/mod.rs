@@ -1,0 +1,1 @@
+//! Recordings: a folder of Arrow streams that any Arrow reader opens.

@@ -1,0 +1,1 @@
+//! Where events go: the terminal, or one JSON object a line.
