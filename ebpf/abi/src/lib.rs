@@ -6,6 +6,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+use core::sync::atomic::AtomicU64;
+
 /// Key words of eight bytes that a row can have; `comm` takes two.
 pub const KEY_WORDS: usize = 8;
 /// Conditions that a filter can have, all of which must hold.
@@ -15,13 +17,75 @@ pub const MEASURES: usize = 8;
 /// Values that a span saves at its start.
 pub const SAVED: usize = 4;
 /// Bytes of the context that are read by direct loads; what lies beyond is read by a helper.
-pub const CONTEXT_BYTES: u32 = 256;
+pub const CONTEXT_BYTES: u32 = 128;
 /// Processes of Weir itself that a table leaves out.
-pub const SELVES: usize = 6;
+pub const SELVES: usize = 4;
 /// Buckets of a histogram: zero, one for each power of two, and one for all negative numbers.
 pub const BUCKETS: u32 = 66;
 /// The bucket of negative numbers.
 pub const NEGATIVE_BUCKET: u32 = 65;
+
+/// Rows whose buckets have places from the start: the overflow row, and the one row of a table without a key.
+pub const DIRECT_ROWS: u32 = 2;
+
+/// Sizes that depend on the table, as they stand in the object until the host writes the true ones over them.
+pub mod placeholder {
+    pub const KEY_SIZE: usize = 0x5e01;
+    pub const KEY_STRIDE: usize = 0x5e02;
+    pub const CELL_SIZE: usize = 0x5e03;
+    pub const START_SIZE: usize = 0x5e04;
+}
+
+/// What the host and a table's programs tell each other, in memory that both have mapped.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub struct Control {
+    /// `generation << 1 | bank`: the dictionary and the bank that programs use. Written by the host only.
+    pub word: AtomicU64,
+    /// Processes to leave out; `u64::MAX` where there is none.
+    pub selves: [AtomicU64; SELVES],
+    _apart: [u64; 3],
+    /// Ids given out, by `generation & 1`; 0 is never given.
+    pub next_row: [AtomicU64; 2],
+    pub next_bucket: [AtomicU64; 2],
+    /// Programs that were held; see [`Plan::hold`].
+    pub held: AtomicU64,
+    _apart_too: [u64; 3],
+    /// By bank.
+    pub counters: [Counters; 2],
+}
+
+/// What happens seldom and is counted in one place for all CPUs.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Counters {
+    /// Maxima and minima that were given up.
+    pub inexact: AtomicU64,
+    pub starts_dropped: AtomicU64,
+    pub starts_replaced: AtomicU64,
+    pub starts_abandoned: AtomicU64,
+    pub ends_unmatched: AtomicU64,
+}
+
+/// The key of a bucket: the row, which of its histograms, and which bucket.
+#[inline(always)]
+#[must_use]
+pub const fn bucket_key(row: u32, histogram: u32, bucket: u32) -> u64 {
+    row as u64 | (histogram as u64) << 32 | (bucket as u64) << 40
+}
+
+/// What [`bucket_key`] was made from.
+#[must_use]
+pub const fn unpack_bucket_key(key: u64) -> (u32, u32, u32) {
+    (key as u32, (key >> 32) as u32 & 0xff, (key >> 40) as u32)
+}
+
+/// An id that can be used again, with the generation to which it belongs.
+#[inline(always)]
+#[must_use]
+pub const fn pack_spare(generation: u32, id: u32) -> u64 {
+    (generation as u64) << 32 | id as u64
+}
 
 /// Where a number comes from. The meaning of `a`, `b` and `c` depends on `kind`.
 #[repr(C)]
@@ -31,6 +95,10 @@ pub struct Source {
     pub a: u32,
     pub b: u32,
     pub c: u32,
+}
+
+impl Source {
+    pub const NONE: Self = Self { kind: 0, a: 0, b: 0, c: 0 };
 }
 
 /// What [`Source::kind`] can be.
@@ -70,6 +138,10 @@ pub struct Clause {
     pub value: u64,
 }
 
+impl Clause {
+    pub const NONE: Self = Self { source: Source::NONE, op: 0, signed: 0, value: 0 };
+}
+
 /// What [`Clause::op`] can be.
 pub mod op {
     pub const NONE: u32 = 0;
@@ -94,6 +166,10 @@ pub struct Measure {
     pub histogram: u32,
 }
 
+impl Measure {
+    pub const NONE: Self = Self { source: Source::NONE, kind: 0, signed: 0, word: 0, histogram: 0 };
+}
+
 /// What [`Measure::kind`] can be. `count` and the count of `avg` are word 0 of the cell and need no measure.
 pub mod measure {
     pub const NONE: u32 = 0;
@@ -109,7 +185,7 @@ pub mod measure {
 
 /// A table, as its programs see it.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// Key words in use: a multiple of eight bytes is the dictionary's key size.
     pub key_words: u32,
@@ -117,6 +193,8 @@ pub struct Plan {
     pub capacity_shift: u32,
     /// CPUs share shards by `cpu & shard_mask`.
     pub shard_mask: u32,
+    /// Shards of one bank, a power of two.
+    pub shards_shift: u32,
     /// Bucket ids of one shard, a power of two.
     pub bucket_shift: u32,
     /// The span's end is attached: an event needs a saved start.
@@ -127,10 +205,31 @@ pub struct Plan {
     pub hold: u32,
     /// How many of the measures are histograms.
     pub histograms: u32,
+    pub reserved: u32,
     pub keys: [Source; KEY_WORDS],
     pub clauses: [Clause; CLAUSES],
     pub measures: [Measure; MEASURES],
     pub saved: [Source; SAVED],
+}
+
+impl Plan {
+    /// No key, no filter, no measure.
+    pub const EMPTY: Self = Self {
+        key_words: 0,
+        capacity_shift: 0,
+        shard_mask: 0,
+        shards_shift: 0,
+        bucket_shift: 0,
+        span: 0,
+        skip_selves: 0,
+        hold: 0,
+        histograms: 0,
+        reserved: 0,
+        keys: [Source::NONE; KEY_WORDS],
+        clauses: [Clause::NONE; CLAUSES],
+        measures: [Measure::NONE; MEASURES],
+        saved: [Source::NONE; SAVED],
+    };
 }
 
 /// The order-preserving image of a number: unsigned comparison of images is comparison of numbers.

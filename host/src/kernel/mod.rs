@@ -1,34 +1,147 @@
 //! The kernel's half of a table: programs, maps, and the closing of intervals.
+//!
+//! ```text
+//! TableSpec ─plan─▶ Plan, sizes ─object─▶ object made to measure ─load─▶ programs, maps ─attach─▶ events
+//!
+//! close:  flip the control word of every table │ wait │ drain: merge, zero, decode new keys │ Snapshot
+//! ```
+//!
+//! A program reads the control word once and adds to the bank that it names. After the word has changed, and
+//! after a wait that outlasts every program which may have read the old one, the old bank is complete and
+//! stays so; then it is read, merged and zeroed through shared memory, without a system call.
+
+mod load;
+mod mapped;
+mod merge;
+mod missed;
+mod object;
+mod plan;
+mod rows;
+mod table;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use aya::Btf;
 
 use crate::error::{Error, Kind, Result};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Interval, Snapshot};
 use crate::table::TableSpec;
+use table::{Closed, Table};
 
 /// The tables of one run, loaded and attached.
-#[derive(Debug)]
-pub struct Tables {}
+pub struct Tables {
+    tables: Vec<Table>,
+    cpus: u32,
+    interval: u64,
+    began: (SystemTime, Instant),
+    waited: Duration,
+}
 
 impl Tables {
     /// Loads the programs of every table and attaches them; interval 0 begins when the last is attached.
-    pub fn attach(_tables: &[Arc<TableSpec>]) -> Result<Self> {
-        Err(Error::new(Kind::Software, "not built yet"))
+    pub fn attach(specs: &[Arc<TableSpec>]) -> Result<Self> {
+        Self::attach_held(specs, 0)
+    }
+
+    /// As [`Tables::attach`], with programs that go through so many turns between reading the control word and
+    /// adding. For the test which proves that closing an interval waits for them.
+    #[doc(hidden)]
+    pub fn attach_held(specs: &[Arc<TableSpec>], hold: u32) -> Result<Self> {
+        let cpus = possible_cpus()?;
+        let btf = Btf::from_sys_fs().ok();
+        let mut tables = Vec::with_capacity(specs.len());
+        for spec in specs {
+            tables.push(Table::load(spec.clone(), cpus, hold, btf.as_ref())?);
+        }
+        for table in &mut tables {
+            table.attach(btf.as_ref())?;
+        }
+        let mut tables =
+            Self { tables, cpus, interval: 0, began: (SystemTime::now(), Instant::now()), waited: Duration::ZERO };
+        // What the first tables counted while the last were attached belongs to no interval.
+        tables.end(false, true)?;
+        tables.interval = 0;
+        Ok(tables)
     }
 
     /// Names the processes of Weir itself, which tables leave out unless they `include_self`.
-    pub fn leave_out(&mut self, _pids: &[u32]) -> Result<()> {
+    pub fn leave_out(&mut self, pids: &[u32]) -> Result<()> {
+        if pids.len() > weir_abi::SELVES {
+            return Err(Error::new(Kind::Software, format!("{} processes to leave out", pids.len())));
+        }
+        for table in &self.tables {
+            table.leave_out(pids);
+        }
         Ok(())
     }
 
     /// Ends the interval of every table and begins the next: one snapshot for each table, in their order.
     /// Blocks for the wait, some milliseconds.
     pub fn close(&mut self) -> Result<Vec<Snapshot>> {
-        Ok(Vec::new())
+        self.end(false, true)
+    }
+
+    /// As [`Tables::close`] without the wait, which is wrong; a test shows how.
+    #[doc(hidden)]
+    pub fn close_without_waiting(&mut self) -> Result<Vec<Snapshot>> {
+        self.end(false, false)
     }
 
     /// Detaches every probe, and ends the last interval.
-    pub fn finish(self) -> Result<Vec<Snapshot>> {
-        Ok(Vec::new())
+    pub fn finish(mut self) -> Result<Vec<Snapshot>> {
+        for table in &mut self.tables {
+            table.detach();
+        }
+        self.end(true, true)
     }
+
+    /// How long the last closing waited for programs to end.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+
+    /// How many programs were held so far; see [`Tables::attach_held`].
+    #[doc(hidden)]
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.tables.iter().map(Table::held).sum()
+    }
+
+    fn end(&mut self, last: bool, wait: bool) -> Result<Vec<Snapshot>> {
+        let now = (SystemTime::now(), Instant::now());
+        let closed: Vec<Closed> = self.tables.iter_mut().map(Table::flip).collect();
+        let length = now.1 - self.began.1;
+        let interval = Interval { number: self.interval, began: self.began.0, length, last };
+        self.interval += 1;
+        self.began = now;
+        if wait {
+            let start = Instant::now();
+            // One wait serves all tables.
+            if let Some(table) = self.tables.first_mut() {
+                table.wait()?;
+            }
+            self.waited = start.elapsed();
+        }
+        let cpus = self.cpus;
+        self.tables
+            .iter_mut()
+            .zip(closed)
+            .map(|(table, closed)| table.drain(closed, interval, cpus))
+            .collect()
+    }
+}
+
+impl std::fmt::Debug for Tables {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tables").field("cpus", &self.cpus).field("interval", &self.interval).finish_non_exhaustive()
+    }
+}
+
+/// All CPUs that this machine could ever have, whether they are online or not.
+fn possible_cpus() -> Result<u32> {
+    aya::util::nr_cpus()
+        .map(|cpus| cpus as u32)
+        .map_err(|(path, error)| Error::new(Kind::Unavailable, format!("{path}: {error}")))
 }
