@@ -15,15 +15,16 @@ pub struct NotFound {
 }
 
 impl NotFound {
-    /// The LLVM of a compiler that lacks nothing but a `bpf-linker` to go with it.
+    /// The LLVMs of the compilers that lack nothing but a `bpf-linker` to go with them.
     #[must_use]
-    pub fn wants_linker_for(&self) -> Option<u32> {
-        self.rejected.iter().find_map(|rejected| match &rejected.reason {
+    pub fn linkers_wanted(&self) -> Vec<u32> {
+        let wanted = self.rejected.iter().filter_map(|rejected| match &rejected.reason {
             Reason::NoLinker { llvm } | Reason::OldLinker { llvm, .. } | Reason::BadLinker { llvm, .. } => {
                 Some(*llvm)
             }
             _ => None,
-        })
+        });
+        wanted.collect()
     }
 }
 
