@@ -11,5 +11,6 @@ wit_bindgen::generate!({
     path: "wit",
     world: "plugin",
     pub_export_macro: true,
+    additional_derives: [PartialEq],
     default_bindings_module: "weir_plugin::bindings",
 });

@@ -30,7 +30,7 @@ impl Failure {
         Self { reason: failure.reason, message: failure.message }
     }
 
-    pub(crate) fn to_host(self) -> types::Failure {
+    pub(crate) fn into_host(self) -> types::Failure {
         types::Failure { reason: self.reason, message: self.message }
     }
 }

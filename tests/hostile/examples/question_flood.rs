@@ -17,7 +17,11 @@ impl Plugin for QuestionFlood {
             for answer in [
                 questions::filter(newest, &[]),
                 questions::sort(newest, 0, true, 0),
-                questions::group(newest, &[0], &[Aggregate { column: 0, op: "count".to_owned(), argument: 0.0 }]),
+                questions::group(
+                    newest,
+                    &[0],
+                    &[Aggregate { column: 0, op: "count".to_owned(), argument: 0.0 }],
+                ),
                 questions::filter(0, &[]),
             ] {
                 newest = answer.unwrap_or(0);
