@@ -16,7 +16,6 @@ fn label(name: &str, value: impl Display) -> Label {
 macro_rules! metrics {
     ($($(#[$meta:meta])* $type:ident $function:ident { $($rest:tt)* })*) => {$(
         $(#[$meta])*
-        #[must_use]
         pub fn $function(name: &str) -> $type<'_> {
             $type { name, labels: Vec::new() }
         }
@@ -45,6 +44,7 @@ metrics! {
     /// A number that only grows; the host keeps its total: `counter("calls").label("comm", comm).add(1.0)?`.
     Counter counter {
         /// By how much it grew since the last call.
+        #[expect(clippy::should_implement_trait, reason = "a counter is added to, as everywhere")]
         pub fn add(self, delta: f64) -> Result {
             output::add(self.name, &self.labels, delta).map_err(Failure::refused)
         }
@@ -68,7 +68,6 @@ metrics! {
 
 /// Something for a person to read. `code` names its sort, and is always the same, for programs to select by;
 /// `title` is one line.
-#[must_use]
 pub fn report(level: Severity, code: &str, title: impl Into<String>) -> Report<'_> {
     Report { level, code, title: title.into(), fields: Vec::new() }
 }

@@ -105,7 +105,10 @@ impl Question {
         self
     }
 
-    /// One row for each combination of values in these columns; one of all rows if there are none.
+    /// One row for each combination of values in these columns; one of all rows if there are none. The answer has
+    /// these columns, and what is shown of each group under names like `sum(calls)`.
+    ///
+    /// The overflow row's keys read as 0 or empty: have `overflow` among the columns, or filter it out first.
     pub fn group_by<const N: usize>(mut self, columns: [&str; N]) -> Self {
         self.steps.push(Step::Group { by: columns.map(str::to_owned).to_vec(), show: Vec::new() });
         self
@@ -149,10 +152,9 @@ impl Question {
         self.show("quantile", column, share)
     }
 
-    /// How many rows the group has, as column `count`.
-    pub fn count(self) -> Self {
-        // The host wants a column, but does not look at it. The first is always there.
-        self.show("count", "", 0.0)
+    /// How many rows the group has.
+    pub fn count(self, column: &str) -> Self {
+        self.show("count", column, 0.0)
     }
 
     pub fn sort_asc(self, column: &str) -> Self {
@@ -221,8 +223,7 @@ impl Step {
                 show: show
                     .into_iter()
                     .map(|(op, column, argument)| {
-                        let column = if op == "count" { 0 } else { table.find(&column)? };
-                        Ok(Aggregate { column, op: op.to_owned(), argument })
+                        Ok(Aggregate { column: table.find(&column)?, op: op.to_owned(), argument })
                     })
                     .collect::<Result<_>>()?,
             },
@@ -253,11 +254,11 @@ mod tests {
     #[test]
     fn a_chain_keeps_its_order_and_its_limit() {
         let question =
-            table().group_by(["comm"]).sum("calls").quantile("calls", 0.9).sort_desc("calls").limit(10);
+            table().group_by(["comm"]).sum("calls").quantile("calls", 0.9).sort_desc("sum(calls)").limit(10);
         let [Step::Group { by, show }, sort] = &question.steps[..] else { panic!("{:?}", question.steps) };
         assert_eq!(by, &["comm"]);
         assert_eq!(show, &[("sum", "calls".to_owned(), 0.0), ("quantile", "calls".to_owned(), 0.9)]);
-        assert_eq!(sort, &Step::Sort { by: "calls".into(), descending: true, limit: 10 });
+        assert_eq!(sort, &Step::Sort { by: "sum(calls)".into(), descending: true, limit: 10 });
         assert_eq!(question.misplaced, None);
     }
 
@@ -268,10 +269,10 @@ mod tests {
         assert_eq!((every[0].column, every[0].op.as_str()), (2, "le"));
         assert!(matches!(every[0].value, Literal::Unsigned(7)));
 
-        let Question { steps, .. } = table().group_by(["comm"]).count().max("calls");
+        let Question { steps, .. } = table().group_by(["comm"]).count("comm").max("calls");
         let Asked::Group { by, show } = steps[0].clone().resolve(&table()).unwrap() else { panic!() };
         assert_eq!(by, [1]);
-        assert_eq!((show[0].column, show[0].op.as_str()), (0, "count"));
+        assert_eq!((show[0].column, show[0].op.as_str()), (1, "count"));
         assert_eq!((show[1].column, show[1].op.as_str()), (2, "max"));
 
         let failure =

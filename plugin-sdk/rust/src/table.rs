@@ -119,26 +119,23 @@ impl Table {
     }
 
     /// Asks for the rows for which the condition holds: `table.filter(col("calls").gt(10)).ask()?`.
-    #[must_use]
     pub fn filter(&self, condition: Condition) -> Question {
         Question::about(self).filter(condition)
     }
 
     /// Asks for one row for each combination of values in these columns; what it shows of each group is added to
-    /// the question: `table.group_by(["comm"]).sum("calls").ask()?`. No columns make one row of all.
-    #[must_use]
+    /// the question: `table.group_by(["comm"]).sum("calls").ask()?` has the columns `comm` and `sum(calls)`.
+    /// See [`Question::group_by`].
     pub fn group_by<const N: usize>(&self, columns: [&str; N]) -> Question {
         Question::about(self).group_by(columns)
     }
 
     /// Asks for the rows by ascending values of a column.
-    #[must_use]
     pub fn sort_asc(&self, column: &str) -> Question {
         Question::about(self).sort_asc(column)
     }
 
     /// Asks for the rows by descending values of a column; `.limit(10)` keeps the ten largest.
-    #[must_use]
     pub fn sort_desc(&self, column: &str) -> Question {
         Question::about(self).sort_desc(column)
     }
