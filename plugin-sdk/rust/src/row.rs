@@ -156,9 +156,33 @@ impl Row {
         }
     }
 
+    /// All of its keys as one text for people, never the same for two rows: one key as it prints, several as
+    /// `comm="cat" pid=12`, and `all` in a table that has none.
+    pub fn key(&self) -> Result<String> {
+        let keys = self.page.table.columns().iter().filter(|column| column.role == "key");
+        let keys = keys.map(|key| Ok((key.name.as_str(), self.value(&key.name)?)));
+        Ok(join(&keys.collect::<Result<Vec<_>>>()?))
+    }
+
     /// This is the row of the events that found no row of their own; its keys mean nothing.
     pub fn is_overflow(&self) -> Result<bool> {
         Ok(self.page.table.find("overflow").is_ok() && self.u64("overflow")? != 0)
+    }
+}
+
+fn join(keys: &[(&str, Value<'_>)]) -> String {
+    match keys {
+        [] => "all".to_owned(),
+        [(_, only)] => only.to_string(),
+        // Quotes keep a text from looking like the key after it.
+        several => several
+            .iter()
+            .map(|(name, key)| match key {
+                Value::Text(text) => format!("{name}={:?}", text.to_string()),
+                number => format!("{name}={number}"),
+            })
+            .collect::<Vec<_>>()
+            .join(" "),
     }
 }
 
@@ -196,5 +220,37 @@ impl fmt::Display for Value<'_> {
             Self::Text(value) => value.fmt(f),
             Self::Histogram(value) => write!(f, "{} values", value.count()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(bytes: &[u8]) -> Value<'_> {
+        Value::Text(Text::from(bytes))
+    }
+
+    #[test]
+    fn a_row_is_named_by_its_keys() {
+        assert_eq!(join(&[]), "all");
+        assert_eq!(join(&[("comm", text(b"my cat"))]), "my cat");
+        assert_eq!(join(&[("comm", text(b"cat")), ("pid", Value::Unsigned(12))]), "comm=\"cat\" pid=12");
+    }
+
+    #[test]
+    fn two_rows_never_have_the_same_name() {
+        let one = join(&[("a", text(b"x\" b=\"y")), ("b", text(b"z"))]);
+        let other = join(&[("a", text(b"x")), ("b", text(b"y\" b=\"z"))]);
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn a_cell_of_another_kind_is_told() {
+        let failure = text(b"cat").not("comm", "u64");
+        assert_eq!(
+            (failure.reason.as_str(), failure.message.as_str()),
+            ("kind", "column comm holds text, not u64")
+        );
     }
 }
