@@ -1,7 +1,7 @@
 //! Attacks the stack: recursion without an end.
 //!
-//! To be stopped by the limit on the stack, reason `stack`. A frame here keeps nothing in linear memory, so that it
-//! is the host's stack that runs out; the shadow stack of a compiled language would end in a trap before.
+//! To be stopped by the limit on the stack, reason `stack`. Its frames are small, so that the host's stack is used up
+//! before the one which the compiler keeps in linear memory, whose end would be an ordinary trap.
 
 use weir_plugin::{Plugin, Result};
 

@@ -1,38 +1,37 @@
-//! Attacks nothing: what every other program here is compared with, run beside them and after them.
+//! Attacks nothing: what the other programs here are compared with, run beside them and after them.
 //!
-//! Echoes each table's coverage as gauges, reads every column of table 0, and counts its rows.
+//! Puts out each table's coverage as the gauges `events` and `overflow`, reads every column of table 0 whole, and adds
+//! the number of its rows to the counter `rows`.
 
-use weir_plugin::bindings::weir::plugin::types::Label;
-use weir_plugin::bindings::weir::plugin::{output, tables};
-use weir_plugin::{Failure, Plugin, Result};
+use weir_plugin::{Histogram, Plugin, Result, Text, counter, gauge, tables};
 
 #[derive(Default)]
 struct WellBehaved;
 
-fn refused(failure: weir_plugin::bindings::weir::plugin::types::Failure) -> Failure {
-    Failure::new(failure.reason, failure.message)
-}
-
 impl Plugin for WellBehaved {
     fn analyze(&mut self) -> Result {
-        for (number, name) in (0..).zip(tables::names()) {
-            let labels = [Label { name: "table".to_owned(), value: name }];
-            let coverage = tables::covered(number).map_err(refused)?;
-            output::gauge("events", &labels, coverage.events as f64).map_err(refused)?;
-            output::gauge("overflow", &labels, coverage.overflow as f64).map_err(refused)?;
+        let tables = tables()?;
+        for table in &tables {
+            let coverage = table.coverage()?;
+            gauge("events").label("table", table.name()).set(coverage.events as f64)?;
+            gauge("overflow").label("table", table.name()).set(coverage.overflow as f64)?;
         }
-        let rows = tables::rows(0).map_err(refused)?;
-        for (index, column) in (0..).zip(tables::columns(0).map_err(refused)?) {
-            match column.kind.as_str() {
-                "u64" => drop(tables::read_u64(0, index, 0, rows).map_err(refused)?),
-                "s64" => drop(tables::read_s64(0, index, 0, rows).map_err(refused)?),
-                "f64" => drop(tables::read_f64(0, index, 0, rows).map_err(refused)?),
-                "text" => drop(tables::read_texts(0, index, 0, rows).map_err(refused)?),
-                "buckets" => drop(tables::read_buckets(0, index, 0, rows).map_err(refused)?),
-                other => Err(format!("column {} is of an unknown kind, {other}", column.name))?,
+        let table = tables.first().ok_or("there is no table")?;
+        for column in table.columns() {
+            let name = &column.name;
+            let rows = match column.kind.as_str() {
+                "u64" => table.column::<u64>(name)?.len(),
+                "s64" => table.column::<i64>(name)?.len(),
+                "f64" => table.column::<f64>(name)?.len(),
+                "text" => table.column::<Text>(name)?.iter().len(),
+                "buckets" => table.column::<Histogram>(name)?.iter().len(),
+                other => Err(format!("column {name} is of an unknown kind, {other}"))?,
+            };
+            if rows != table.len() as usize {
+                Err(format!("column {name} has {rows} rows, and the table {}", table.len()))?;
             }
         }
-        output::add("rows", &[], f64::from(rows)).map_err(refused)
+        counter("rows").add(f64::from(table.len()))
     }
 }
 
