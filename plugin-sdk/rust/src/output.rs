@@ -1,0 +1,105 @@
+//! What a plugin says. It is kept only if `analyze` returns ok; log lines always.
+
+use std::fmt::Display;
+
+use crate::bindings::weir::plugin::output;
+use crate::bindings::weir::plugin::types::Label;
+use crate::table::Table;
+use crate::{Failure, Result};
+
+pub use output::Severity;
+
+fn label(name: &str, value: impl Display) -> Label {
+    Label { name: name.to_owned(), value: value.to_string() }
+}
+
+macro_rules! metrics {
+    ($($(#[$meta:meta])* $type:ident $function:ident { $($rest:tt)* })*) => {$(
+        $(#[$meta])*
+        pub fn $function(name: &str) -> $type<'_> {
+            $type { name, labels: Vec::new() }
+        }
+
+        #[doc = concat!("What [`", stringify!($function), "`] starts.")]
+        #[derive(Clone, Debug)]
+        #[must_use]
+        pub struct $type<'a> {
+            name: &'a str,
+            labels: Vec<Label>,
+        }
+
+        impl $type<'_> {
+            /// One of the labels that tell the values of a metric apart.
+            pub fn label(mut self, name: &str, value: impl Display) -> Self {
+                self.labels.push(label(name, value));
+                self
+            }
+
+            $($rest)*
+        }
+    )*};
+}
+
+metrics! {
+    /// A number that only grows; the host keeps its total: `counter("calls").label("comm", comm).add(1.0)?`.
+    Counter counter {
+        /// By how much it grew since the last call.
+        #[expect(clippy::should_implement_trait, reason = "a counter is added to, as everywhere")]
+        pub fn add(self, delta: f64) -> Result {
+            output::add(self.name, &self.labels, delta).map_err(Failure::refused)
+        }
+    }
+
+    /// A number as it is now: `gauge("share").label("comm", comm).set(0.5)?`.
+    Gauge gauge {
+        pub fn set(self, value: f64) -> Result {
+            output::gauge(self.name, &self.labels, value).map_err(Failure::refused)
+        }
+    }
+
+    /// A row's histogram, passed on whole: `histogram("latency").row(&table, 0, "latency")?`.
+    Distribution histogram {
+        pub fn row(self, table: &Table, row: u32, column: &str) -> Result {
+            let column = table.find(column)?;
+            output::histogram(self.name, &self.labels, table.number, row, column).map_err(Failure::refused)
+        }
+    }
+}
+
+/// Something for a person to read. `code` names its sort, and is always the same, for programs to select by;
+/// `title` is one line.
+pub fn report(level: Severity, code: &str, title: impl Into<String>) -> Report<'_> {
+    Report { level, code, title: title.into(), fields: Vec::new() }
+}
+
+/// What [`report`] starts.
+#[derive(Clone, Debug)]
+#[must_use = "a report is sent by `send`"]
+pub struct Report<'a> {
+    level: Severity,
+    code: &'a str,
+    title: String,
+    fields: Vec<Label>,
+}
+
+impl Report<'_> {
+    /// Fields are shown in the order in which they are added.
+    pub fn field(mut self, name: &str, value: impl Display) -> Self {
+        self.fields.push(label(name, value));
+        self
+    }
+
+    pub fn send(self) -> Result {
+        output::report(self.level, self.code, &self.title, &self.fields).map_err(Failure::refused)
+    }
+}
+
+/// Appends to a file that this interval leaves behind.
+pub fn artefact(name: &str, media_type: &str, chunk: &[u8]) -> Result {
+    output::artefact(name, media_type, chunk).map_err(Failure::refused)
+}
+
+/// A line for whoever writes or runs the plugin, kept even if the call fails.
+pub fn log(level: Severity, message: impl Display) {
+    output::log(level, &message.to_string());
+}

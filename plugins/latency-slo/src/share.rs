@@ -1,0 +1,194 @@
+//! What buckets say, and what they leave open.
+
+use std::fmt;
+
+use weir_plugin::Bucket;
+
+/// How many of a histogram's values are below a threshold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Share {
+    pub(crate) total: u64,
+    /// Values that are below it for certain.
+    below: u64,
+    /// Values in the bucket that the threshold is inside of.
+    open: u64,
+    /// That bucket's bounds, if it has values.
+    pub(crate) around: Option<(u64, Option<u64>)>,
+}
+
+/// Whether the objective is met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Met,
+    Possible,
+    Breach,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Met => "ok",
+            Self::Possible => "possible breach",
+            Self::Breach => "breach",
+        })
+    }
+}
+
+impl Share {
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "bounds are whole and not negative"
+    )]
+    pub(crate) fn below(threshold: u64, buckets: impl Iterator<Item = Bucket>) -> Self {
+        let mut share = Self { total: 0, below: 0, open: 0, around: None };
+        let limit = threshold as f64;
+        for Bucket { low, high, count } in buckets {
+            share.total += count;
+            // A bucket ends below its upper bound.
+            if high.is_some_and(|high| high <= limit) {
+                share.below += count;
+            } else if low < limit {
+                share.open += count;
+                share.around = Some((low as u64, high.map(|high| high as u64)));
+            }
+        }
+        share
+    }
+
+    /// The share that is below the threshold at least.
+    pub(crate) fn least(self) -> f64 {
+        part(self.below, self.total)
+    }
+
+    /// The share that is below the threshold at most.
+    pub(crate) fn most(self) -> f64 {
+        part(self.below + self.open, self.total)
+    }
+
+    /// Values that are not below it for certain.
+    pub(crate) fn not_below(self) -> u64 {
+        self.total - self.below
+    }
+
+    pub(crate) fn verdict(self, objective: f64) -> Verdict {
+        if self.least() >= objective {
+            Verdict::Met
+        } else if self.most() >= objective {
+            Verdict::Possible
+        } else {
+            Verdict::Breach
+        }
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&percent(self.least()))?;
+        if self.open > 0 {
+            write!(f, " to {}", percent(self.most()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Of nothing, everything is below.
+#[expect(clippy::cast_precision_loss, reason = "a share")]
+fn part(part: u64, total: u64) -> f64 {
+    if total == 0 { 1.0 } else { part as f64 / total as f64 }
+}
+
+/// Rounded down, so that what misses 99 % never prints as 99 %.
+pub(crate) fn percent(share: f64) -> String {
+    // What binary fractions lack of a decimal one is less than this.
+    let hundredths = (share * 1e4 + 1e-9).floor();
+    format!("{}%", hundredths / 100.0)
+}
+
+/// The bucket of the smallest value that at least the share `quantile` of all values does not exceed. The buckets
+/// ascend.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rank among fewer values than 2^53"
+)]
+pub(crate) fn quantile(buckets: &[Bucket], quantile: f64) -> Option<Bucket> {
+    let total: u64 = buckets.iter().map(|bucket| bucket.count).sum();
+    let rank = ((total as f64 * quantile).ceil() as u64).max(1);
+    let mut seen = 0;
+    buckets.iter().copied().find(|bucket| {
+        seen += bucket.count;
+        seen >= rank
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Powers of two: `(4, 10)` is ten values from 4 up to 8. The bucket from 2^63 is open.
+    fn buckets(counts: &[(u64, u64)]) -> Vec<Bucket> {
+        let high = |low: u64| low.checked_mul(2).map(|high| high as f64);
+        counts.iter().map(|&(low, count)| Bucket { low: low as f64, high: high(low), count }).collect()
+    }
+
+    fn share(threshold: u64, counts: &[(u64, u64)]) -> Share {
+        Share::below(threshold, buckets(counts).into_iter())
+    }
+
+    #[test]
+    fn a_threshold_on_a_bound_is_exact() {
+        let share = share(8, &[(2, 10), (4, 89), (8, 1)]);
+        assert_eq!((share.least(), share.most(), share.not_below()), (0.99, 0.99, 1));
+        assert_eq!(share.around, None);
+        assert_eq!(share.verdict(0.99), Verdict::Met);
+        assert_eq!(share.verdict(0.9901), Verdict::Breach);
+        assert_eq!(share.to_string(), "99%");
+    }
+
+    #[test]
+    fn a_threshold_inside_a_bucket_leaves_a_range() {
+        let share = share(7, &[(2, 90), (4, 8), (8, 2)]);
+        assert_eq!((share.least(), share.most(), share.not_below()), (0.9, 0.98, 10));
+        assert_eq!(share.around, Some((4, Some(8))));
+        assert_eq!(share.verdict(0.9), Verdict::Met);
+        assert_eq!(share.verdict(0.95), Verdict::Possible);
+        assert_eq!(share.verdict(0.98), Verdict::Possible);
+        assert_eq!(share.verdict(0.99), Verdict::Breach);
+        assert_eq!(share.to_string(), "90% to 98%");
+    }
+
+    #[test]
+    fn an_open_bucket_is_never_certain() {
+        let share = share(u64::MAX, &[(2, 1), (1 << 63, 1)]);
+        assert_eq!((share.least(), share.most()), (0.5, 1.0));
+        assert_eq!(share.around, Some((1 << 63, None)));
+    }
+
+    #[test]
+    fn nothing_breaches_nothing() {
+        assert_eq!(share(8, &[]).verdict(1.0), Verdict::Met);
+    }
+
+    #[test]
+    fn a_miss_never_prints_as_a_hit() {
+        assert_eq!(percent(0.989_999), "98.99%");
+        assert_eq!(percent(0.99), "99%");
+        assert_eq!(percent(0.29), "29%");
+        assert_eq!(percent(0.999), "99.9%");
+        assert_eq!(percent(0.0), "0%");
+        assert_eq!(percent(1.0), "100%");
+    }
+
+    #[test]
+    fn a_quantile_is_in_the_bucket_of_its_rank() {
+        let all = buckets(&[(2, 50), (4, 40), (8, 9), (1 << 63, 1)]);
+        let low = |share| quantile(&all, share).unwrap().low;
+        assert_eq!([low(0.01), low(0.5), low(0.51), low(0.9)], [2.0, 2.0, 4.0, 4.0]);
+        assert_eq!([low(0.91), low(0.99)], [8.0, 8.0]);
+        assert_eq!(quantile(&all, 0.999).unwrap().high, None);
+        assert_eq!(quantile(&[], 0.5), None);
+    }
+}
