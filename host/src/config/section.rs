@@ -111,7 +111,7 @@ impl<'a> Entry<'a> {
             return Err(self.wrong_type(&example));
         };
         let number = parse(text)
-            .map_err(|why| self.value_error(format!("`{}` is not {bounds}", self.key)).help(why))?;
+            .map_err(|why| self.value_error(format!("`{}` must be {bounds}", self.key)).help(why))?;
         if !(low..=high).contains(&number) {
             return Err(self.value_error(format!("`{}` must be {bounds}", self.key)));
         }

@@ -420,3 +420,84 @@ impl fmt::Display for Measure {
         write!(f, "{}({operand})", self.kind.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn field() -> impl Strategy<Value = FieldName> {
+        ("[a-zA-Z_][a-zA-Z0-9_]{0,12}", prop::option::of(any::<u32>()))
+            .prop_map(|(name, index)| FieldName { name, index })
+    }
+
+    fn name() -> impl Strategy<Value = Name> {
+        prop_oneof![
+            prop::sample::select(BUILTINS.map(|(_, name)| name).to_vec()),
+            field().prop_map(Name::Args),
+            field().prop_map(Name::Start),
+        ]
+    }
+
+    fn spanned<T>(value: T) -> Spanned<T> {
+        // Spans are not compared.
+        Spanned::new(0..0, value)
+    }
+
+    fn comparison() -> impl Strategy<Value = Comparison> {
+        let literal = prop_oneof![
+            any::<i64>().prop_map(|number| Literal::Number(number.into())),
+            any::<u64>().prop_map(|number| Literal::Number(number.into())),
+            any::<u64>().prop_map(Literal::Duration),
+            (0u64..5000).prop_map(|number| Literal::Duration(number * 1_000_000)),
+        ];
+        let operator = prop::sample::select(OPERATORS.map(|(_, operator)| operator).to_vec());
+        let comparable = name().prop_filter("comm is not compared", |name| *name != Name::Comm);
+        (comparable, operator, literal).prop_map(|(left, operator, right)| Comparison {
+            left: spanned(left),
+            operator,
+            right: spanned(right),
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_reads_the_same(
+            comparisons in prop::collection::vec(comparison(), 1..4),
+            name in name(),
+            kind in prop::sample::select(MeasureKind::ALL.to_vec()),
+        ) {
+            let text: Vec<String> = comparisons.iter().map(ToString::to_string).collect();
+            prop_assert_eq!(filter(&text.join(" && ")), Ok(comparisons));
+            prop_assert_eq!(key(&name.to_string()), Ok(spanned(name.clone())));
+            let operand = (kind != MeasureKind::Count).then(|| spanned(name));
+            let wanted = Measure { kind, operand };
+            prop_assert_eq!(measure(&wanted.to_string()), Ok(wanted));
+        }
+
+        #[test]
+        fn no_text_panics_and_flaws_are_within_it(
+            text in prop_oneof![".{0,40}", "[-a-z.\\[\\](){}=!<>&|0-9\"'é \n]{0,40}"],
+        ) {
+            for flaw in [key(&text).err(), filter(&text).err(), measure(&text).err()].into_iter().flatten() {
+                prop_assert!(text.get(flaw.span.clone()).is_some(), "{:?}", flaw);
+            }
+        }
+    }
+
+    #[test]
+    fn numbers() {
+        let read = |text: &str| filter(&format!("pid == {text}")).map(|all| *all[0].right.get_ref());
+        assert_eq!(read("0x1F"), Ok(Literal::Number(31)));
+        assert_eq!(read("- 5"), Ok(Literal::Number(-5)));
+        assert_eq!(read("-9223372036854775808"), Ok(Literal::Number(i64::MIN.into())));
+        assert_eq!(read("18446744073709551615"), Ok(Literal::Number(u64::MAX.into())));
+        assert_eq!(read("2s"), Ok(Literal::Duration(2_000_000_000)));
+        for text in
+            ["18446744073709551616", "-9223372036854775809", "0x", "0xg", "1_000", "-1ms", "1.5", "08h8"]
+        {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}

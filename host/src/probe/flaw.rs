@@ -16,6 +16,11 @@ impl Flaw {
         Self { span, error: Error::new(Kind::Config, message) }
     }
 
+    /// The text is right, but this machine does not offer what it asks for.
+    pub(crate) fn unavailable(span: Range<usize>, message: impl Into<String>) -> Self {
+        Self { span, error: Error::new(Kind::Unavailable, message) }
+    }
+
     #[must_use]
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.error = self.error.help(help);

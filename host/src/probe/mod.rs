@@ -8,7 +8,7 @@ mod attach;
 mod btf;
 mod expression;
 mod flaw;
-mod kernel;
+pub(crate) mod kernel;
 pub(crate) mod nearest;
 pub(crate) mod plan;
 pub mod record;

@@ -165,7 +165,7 @@ impl Plan {
             Name::Cpu => Value::builtin(source::CPU, 32),
             Name::Comm => Value::builtin(source::COMM, 128),
             Name::Cgroup if !self.has_cgroup_ids => {
-                return Err(Flaw::new(
+                return Err(Flaw::unavailable(
                     span,
                     "`cgroup` needs control groups of version 2, and this machine mounts version 1",
                 )
@@ -216,8 +216,8 @@ fn number(
     let usable = || {
         let names: Vec<&str> = record.usable().collect();
         match names.is_empty() {
-            true => "it has no fields that can be used".to_owned(),
-            false => format!("its fields are {}", names.join(", ")),
+            true => "the probe has no fields that can be used".to_owned(),
+            false => format!("fields that can be used: {}", names.join(", ")),
         }
     };
     let Some(field) = record.fields.iter().find(|field| field.name == wanted.name) else {
