@@ -655,6 +655,8 @@ option `when` is of a type that plugins do not have
 fn the_line_shown_has_no_power_over_a_terminal() {
     let error = parse("\tkees = 1 # \u{202e}\u{1b}[2J").unwrap_err().to_string();
     assert!(!error.contains(['\u{202e}', '\u{1b}', '\t']), "{error:?}");
+    let error = parse("\tkees = 1 # \u{202e}").unwrap_err().to_string();
+    assert!(error.contains("\n1 |  kees = 1 # \u{fffd}\n  |  ^^^^\n"), "{error:?}");
     let error = parse("x = 1 # é 日本\ny = \"\u{7f}\"").unwrap_err().to_string();
     assert!(!error.contains('\u{7f}'), "{error:?}");
 }

@@ -95,7 +95,7 @@ pub(crate) fn parse(category: &str, text: &str) -> Record {
     Record { layout: Layout::Packed { bytes }, fields }
 }
 
-/// `field:unsigned long args[6];	offset:16;	size:48;	signed:0;`
+/// `field:unsigned long args[6]; offset:16; size:48; signed:0;`
 struct Line<'a> {
     element: &'a str,
     name: &'a str,

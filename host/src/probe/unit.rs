@@ -52,7 +52,7 @@ pub(crate) fn show_size(bytes: u64) -> String {
 }
 
 fn show(number: u64, units: &[(&str, u64)]) -> String {
-    let unit = units.iter().rev().find(|(_, factor)| number >= *factor && number % factor == 0);
+    let unit = units.iter().rev().find(|(_, factor)| number >= *factor && number.is_multiple_of(*factor));
     let (name, factor) = unit.unwrap_or(&units[0]);
     format!("{}{name}", number / factor)
 }
