@@ -40,7 +40,8 @@ pub struct Place {
 pub struct Error {
     pub kind: Kind,
     pub message: String,
-    pub place: Option<Place>,
+    /// Boxed to keep every `Result` small.
+    pub place: Option<Box<Place>>,
     pub help: Option<String>,
 }
 
@@ -60,7 +61,7 @@ impl Error {
 
     #[must_use]
     pub fn at(mut self, place: Place) -> Self {
-        self.place = Some(place);
+        self.place = Some(Box::new(place));
         self
     }
 

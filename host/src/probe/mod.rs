@@ -1,1 +1,21 @@
 //! What this kernel offers to attach to, and how an expression over it becomes a plan.
+//!
+//! [`attach`] reads a probe's name, [`Kernel`] says what its programs find there ([`record`]), from tracefs
+//! or from the kernel's type information; `expression` reads what is asked for, and `plan` joins the two
+//! into the sources and clauses that the kernel side executes.
+
+mod attach;
+mod btf;
+mod expression;
+mod flaw;
+pub(crate) mod kernel;
+pub(crate) mod nearest;
+pub(crate) mod plan;
+pub mod record;
+mod tracefs;
+pub(crate) mod unit;
+
+pub use attach::attach;
+pub use flaw::Flaw;
+pub use kernel::Kernel;
+pub use plan::describe;

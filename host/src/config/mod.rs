@@ -1,0 +1,154 @@
+//! The configuration: what tables, what plugins, and the limits of each.
+//!
+//! A configuration is TOML. A key that is not in these tables is an error, and so is a value of another type.
+//!
+//! | key | value | when left out |
+//! |---|---|---|
+//! | `interval` | a duration from 100ms to 24h | `1s` |
+//! | `tables.NAME` | a table, as below; at least one | |
+//! | `plugins.NAME` | a plugin, as below | no plugins |
+//!
+//! | key of a table | value | when left out |
+//! |---|---|---|
+//! | `on` | the probe: `tracepoint:CATEGORY:NAME`, `rawtracepoint:NAME`, `tp_btf:NAME` | `from` and `to` must be given |
+//! | `from`, `to` | the probes that start and end a span, paired by thread | `on` must be given |
+//! | `where` | comparisons of a name with a number, joined by `&&` | every event counts |
+//! | `by` | key columns: `{ COLUMN = "name", … }` | one row |
+//! | `show` | measure columns: `{ COLUMN = "measure", … }`, at least one | |
+//! | `keys` | rows that an interval can have, from 1 to 1,000,000 | 10,000 |
+//! | `include_self` | count Weir's own processes, too | `false` |
+//!
+//! A name is `pid` (the process, in the initial namespace), `tid` (the thread), `uid`, `gid`, `comm`, `cgroup`,
+//! `cpu`, `elapsed` (the length of a span in nanoseconds), `args.FIELD` or `args.FIELD[N]` (a field of the
+//! probe; in a span, of the one at its end), or `start.FIELD` (a field of the probe at a span's start).
+//! A measure is `count()`, `sum(name)`, `min(name)`, `max(name)`, `avg(name)` or `hist(name)`. A number is
+//! decimal or hexadecimal, or, where a time is meant, a duration. `comm` is text: a key only.
+//!
+//! | key of a plugin | value | when left out |
+//! |---|---|---|
+//! | `component` | the file, from the configuration's folder | |
+//! | `tables` | the names of the tables that it sees | all |
+//! | `options` | texts, numbers and flags, as the plugin asks for them | none |
+//! | `limits.memory` | a size from 1MiB to 4GiB | `64MiB` |
+//! | `limits.deadline` | processor time of one call: a duration from 1ms to 60s | `100ms` |
+//!
+//! Durations are a whole number and one of `ns`, `us`, `ms`, `s`, `m`, `h`; sizes one of `B`, `KiB`, `MiB`, `GiB`.
+
+mod document;
+mod plugin;
+mod section;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{Error, Kind, Result};
+use crate::probe::{Kernel, unit};
+use crate::sandbox::{Limits, OptionValue};
+use crate::table::TableSpec;
+use document::Document;
+use section::Section;
+
+/// A longer file is no configuration; it bounds the time and the memory that reading one takes.
+const LARGEST_FILE: u64 = 1 << 20;
+/// Names of tables, plugins and columns.
+const LONGEST_NAME: usize = 64;
+
+/// The shortest interval is several times the wait that closes one, the longest is for a daily total.
+const INTERVALS: (u64, u64) = (100_000_000, 24 * 3_600 * 1_000_000_000);
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A configuration whose every name is resolved against this kernel.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub interval: Duration,
+    /// In the order of the file.
+    pub tables: Vec<Arc<TableSpec>>,
+    /// In the order of the file.
+    pub plugins: Vec<PluginConfig>,
+}
+
+#[derive(Clone, Debug)]
+pub struct PluginConfig {
+    pub name: String,
+    /// Relative paths are taken from the configuration's folder.
+    pub component: PathBuf,
+    /// All tables, if none are named.
+    pub tables: Option<Vec<String>>,
+    pub options: BTreeMap<String, OptionValue>,
+    pub limits: Limits,
+}
+
+impl Config {
+    /// Reads a file and resolves it against the running kernel.
+    pub fn load(path: &Path) -> Result<Self> {
+        Self::parse(&read(path)?, path, &Kernel::running())
+    }
+
+    /// Resolves a configuration's text, which errors say to be in the file `path`.
+    pub fn parse(text: &str, path: &Path, kernel: &Kernel) -> Result<Self> {
+        let document = Document::new(path, text);
+        let root = document.parse()?;
+        let root = Section::of_root(&document, &root, &["interval", "tables", "plugins"])?;
+        let interval = match root.get("interval") {
+            None => DEFAULT_INTERVAL,
+            Some(entry) => {
+                Duration::from_nanos(entry.quantity(unit::duration, unit::show_duration, INTERVALS)?)
+            }
+        };
+        let mut tables = Vec::new();
+        if let Some(entry) = root.get("tables") {
+            for entry in entry.entries()? {
+                tables.push(Arc::new(table::read(&entry, kernel)?));
+            }
+        }
+        if tables.is_empty() {
+            return Err(Error::new(Kind::Config, format!("{}: there are no tables", path.display()))
+                .help("add one: [tables.NAME] with `on`, the probe, and `show`, what to measure"));
+        }
+        let mut plugins = Vec::new();
+        if let Some(entry) = root.get("plugins") {
+            for entry in entry.entries()? {
+                plugins.push(plugin::read(&entry, &tables)?);
+            }
+        }
+        Ok(Self { interval, tables, plugins })
+    }
+}
+
+fn read(path: &Path) -> Result<String> {
+    let failed = |kind, why: String| Error::new(kind, format!("cannot read {}: {why}", path.display()));
+    let length = fs::metadata(path).map_err(|error| failed(Kind::NoInput, reason(&error)))?;
+    if !length.is_file() {
+        return Err(failed(Kind::NoInput, "it is not a file".to_owned()));
+    }
+    if length.len() > LARGEST_FILE {
+        return Err(failed(Kind::Config, format!("it is longer than {}", unit::show_size(LARGEST_FILE))));
+    }
+    let bytes = fs::read(path).map_err(|error| failed(Kind::NoInput, reason(&error)))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        failed(Kind::Config, format!("byte {} is not UTF-8", at + 1))
+    })
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Whether this can name a table or a plugin. Both go into file names and labels.
+fn is_name(text: &str) -> bool {
+    text.len() <= LONGEST_NAME
+        && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+}

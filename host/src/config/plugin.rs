@@ -1,0 +1,104 @@
+//! `[plugins.NAME]`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::PluginConfig;
+use super::section::Entry;
+use crate::error::Result;
+use crate::probe::nearest::{did_you_mean, one_of};
+use crate::probe::unit;
+use crate::sandbox::{Limits, OptionValue};
+use crate::table::TableSpec;
+
+/// From what a small component needs to all that 32 bits can address.
+const MEMORY: (u64, u64) = (1 << 20, 4 << 30);
+const DEADLINE: (u64, u64) = (1_000_000, 60_000_000_000);
+
+pub(super) fn read(entry: &Entry<'_>, tables: &[Arc<TableSpec>]) -> Result<PluginConfig> {
+    let name = entry.name()?;
+    let section = entry.section(&["component", "tables", "options", "limits"])?;
+    let Some(component) = section.get("component") else {
+        return Err(entry
+            .key_error(format!("plugin `{name}` has no component"))
+            .help("give the file: component = \"plugins/top.wasm\""));
+    };
+    let file = component.text()?;
+    if file.is_empty() || file.contains('\0') {
+        return Err(component.value_error("`component` must be the name of a file"));
+    }
+    let folder = component.document.path().parent().unwrap_or(Path::new(""));
+    Ok(PluginConfig {
+        name,
+        component: folder.join(file),
+        tables: section.get("tables").map(|entry| granted(entry, tables)).transpose()?,
+        options: section.get("options").map_or(Ok(BTreeMap::new()), options)?,
+        limits: section.get("limits").map_or(Ok(Limits::default()), limits)?,
+    })
+}
+
+fn granted(entry: &Entry<'_>, tables: &[Arc<TableSpec>]) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for (name, span) in entry.texts()? {
+        let known = || tables.iter().map(|table| table.name.as_str());
+        if !known().any(|table| table == name) {
+            let help = did_you_mean(name, known()).unwrap_or_else(|| {
+                format!("the tables of this file are {}", one_of(known()).replace(" or ", " and "))
+            });
+            let message = format!("there is no table `{}`", name.escape_debug());
+            return Err(entry.document.error(span, message).help(help));
+        }
+        if names.iter().any(|other| other == name) {
+            return Err(entry.document.error(span, format!("table `{name}` is named twice")));
+        }
+        names.push(name.to_owned());
+    }
+    if names.is_empty() {
+        return Err(entry
+            .value_error("a plugin needs a table to see")
+            .help("name one, or leave `tables` out to grant all"));
+    }
+    Ok(names)
+}
+
+fn options(entry: &Entry<'_>) -> Result<BTreeMap<String, OptionValue>> {
+    let mut options = BTreeMap::new();
+    for option in entry.entries()? {
+        let value = match option.value.get_ref() {
+            DeValue::String(text) => OptionValue::Text(text.to_string()),
+            DeValue::Boolean(flag) => OptionValue::Flag(*flag),
+            DeValue::Integer(_) => OptionValue::Integer(option.integer((i64::MIN, i64::MAX))?),
+            DeValue::Float(number) => match number.as_str().parse::<f64>() {
+                Ok(number) if number.is_finite() => OptionValue::Number(number),
+                _ => return Err(option.value_error("an option must be a finite number")),
+            },
+            _ => {
+                return Err(option
+                    .value_error(format!(
+                        "option `{}` is of a type that plugins do not have",
+                        option.key.escape_debug()
+                    ))
+                    .help("an option is a string, an integer, a number or a boolean"));
+            }
+        };
+        options.insert(option.key.to_owned(), value);
+    }
+    Ok(options)
+}
+
+fn limits(entry: &Entry<'_>) -> Result<Limits> {
+    let section = entry.section(&["memory", "deadline"])?;
+    let mut limits = Limits::default();
+    if let Some(memory) = section.get("memory") {
+        limits.memory = memory.quantity(unit::size, unit::show_size, MEMORY)?;
+    }
+    if let Some(deadline) = section.get("deadline") {
+        let nanoseconds = deadline.quantity(unit::duration, unit::show_duration, DEADLINE)?;
+        limits.deadline = Duration::from_nanos(nanoseconds);
+    }
+    Ok(limits)
+}

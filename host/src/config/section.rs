@@ -1,0 +1,161 @@
+//! A TOML table whose keys and types are checked as it is read.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::document::Document;
+use super::is_name;
+use crate::error::{Error, Result};
+use crate::probe::nearest::did_you_mean;
+
+/// The entries of a table, in the order of the file.
+#[derive(Debug)]
+pub(super) struct Section<'a> {
+    entries: Vec<Entry<'a>>,
+}
+
+/// One key with its value.
+#[derive(Clone, Debug)]
+pub(super) struct Entry<'a> {
+    pub(super) document: &'a Document<'a>,
+    pub(super) key: &'a str,
+    pub(super) key_span: Range<usize>,
+    pub(super) value: &'a Spanned<DeValue<'a>>,
+}
+
+impl<'a> Section<'a> {
+    /// The file's own table, which may have these keys and no others.
+    pub(super) fn of_root(
+        document: &'a Document<'a>,
+        root: &'a Spanned<DeTable<'a>>,
+        keys: &[&str],
+    ) -> Result<Self> {
+        Self { entries: entries(document, root.get_ref()) }.with_keys(keys)
+    }
+
+    fn with_keys(self, keys: &[&str]) -> Result<Self> {
+        for entry in &self.entries {
+            if !keys.contains(&entry.key) {
+                let error = entry.key_error(format!("unknown key `{}`", entry.key.escape_debug()));
+                return Err(error.help(
+                    did_you_mean(entry.key, keys.iter().copied())
+                        .unwrap_or_else(|| format!("the keys here are {}", keys.join(", "))),
+                ));
+            }
+        }
+        Ok(self)
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&Entry<'a>> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+}
+
+impl<'a> Entry<'a> {
+    /// An error at the key.
+    pub(super) fn key_error(&self, message: impl Into<String>) -> Error {
+        self.document.error(self.key_span.clone(), message)
+    }
+
+    /// An error at the value.
+    pub(super) fn value_error(&self, message: impl Into<String>) -> Error {
+        self.document.error(self.value.span(), message)
+    }
+
+    fn wrong_type(&self, wanted: &str) -> Error {
+        let found = match self.value.get_ref() {
+            DeValue::Integer(_) => "an integer",
+            DeValue::Array(_) => "an array",
+            DeValue::Table(_) => "a table",
+            DeValue::Boolean(_) => "a boolean",
+            DeValue::Datetime(_) => "a date",
+            DeValue::Float(_) => "a number with a fraction",
+            DeValue::String(_) => "a string",
+        };
+        self.value_error(format!("`{}` must be {wanted}, not {found}", self.key.escape_debug()))
+    }
+
+    pub(super) fn text(&self) -> Result<&'a str> {
+        self.value.get_ref().as_str().ok_or_else(|| self.wrong_type("a string"))
+    }
+
+    pub(super) fn flag(&self) -> Result<bool> {
+        self.value.get_ref().as_bool().ok_or_else(|| self.wrong_type("true or false"))
+    }
+
+    /// A whole number within these bounds.
+    pub(super) fn integer(&self, (low, high): (i64, i64)) -> Result<i64> {
+        let Some(integer) = self.value.get_ref().as_integer() else {
+            return Err(self.wrong_type("an integer"));
+        };
+        i64::from_str_radix(integer.as_str(), integer.radix())
+            .ok()
+            .filter(|number| (low..=high).contains(number))
+            .ok_or_else(|| {
+                self.value_error(format!("`{}` must be from {low} to {high}", self.key.escape_debug()))
+            })
+    }
+
+    /// A number with a unit, within these bounds.
+    pub(super) fn quantity(
+        &self,
+        parse: fn(&str) -> Result<u64, String>,
+        show: fn(u64) -> String,
+        (low, high): (u64, u64),
+    ) -> Result<u64> {
+        let bounds = format!("from {} to {}", show(low), show(high));
+        let DeValue::String(text) = self.value.get_ref() else {
+            let example = format!("a string {bounds}, such as \"{}\"", show(low));
+            return Err(self.wrong_type(&example));
+        };
+        let number = parse(text)
+            .map_err(|why| self.value_error(format!("`{}` must be {bounds}", self.key)).help(why))?;
+        if !(low..=high).contains(&number) {
+            return Err(self.value_error(format!("`{}` must be {bounds}", self.key)));
+        }
+        Ok(number)
+    }
+
+    fn table(&self) -> Result<&'a DeTable<'a>> {
+        self.value.get_ref().as_table().ok_or_else(|| self.wrong_type("a table"))
+    }
+
+    /// The table that this is, which may have these keys and no others.
+    pub(super) fn section(&self, keys: &[&str]) -> Result<Section<'a>> {
+        Section { entries: entries(self.document, self.table()?) }.with_keys(keys)
+    }
+
+    /// The entries of the table that this is, whatever their keys, in the order of the file.
+    pub(super) fn entries(&self) -> Result<Vec<Entry<'a>>> {
+        Ok(entries(self.document, self.table()?))
+    }
+
+    /// The texts of the array that this is, with their places.
+    pub(super) fn texts(&self) -> Result<Vec<(&'a str, Range<usize>)>> {
+        let wrong = || self.wrong_type("an array of strings");
+        let array = self.value.get_ref().as_array().ok_or_else(wrong)?;
+        let text = |value: &'a Spanned<DeValue<'a>>| Some((value.get_ref().as_str()?, value.span()));
+        array.iter().map(|value| text(value).ok_or_else(wrong)).collect()
+    }
+
+    /// The key, as the name of a table or a plugin.
+    pub(super) fn name(&self) -> Result<String> {
+        if is_name(self.key) {
+            return Ok(self.key.to_owned());
+        }
+        Err(self
+            .key_error(format!("`{}` cannot be a name", self.key.escape_debug()))
+            .help("a name is a letter or _, then letters, digits, _ and -, 64 characters at most"))
+    }
+}
+
+fn entries<'a>(document: &'a Document<'a>, table: &'a DeTable<'a>) -> Vec<Entry<'a>> {
+    let mut entries: Vec<Entry<'a>> = table
+        .iter()
+        .map(|(key, value)| Entry { document, key: key.get_ref(), key_span: key.span(), value })
+        .collect();
+    entries.sort_by_key(|entry| entry.key_span.start);
+    entries
+}
