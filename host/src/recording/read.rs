@@ -1,15 +1,19 @@
 //! Reading a recording. It may be anyone's, so nothing in it is believed before it was checked.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use arrow::array::{Array, AsArray, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, SchemaRef, TimestampNanosecondType, UInt32Type, UInt64Type};
 use arrow::error::ArrowError;
-use arrow::ipc::reader::StreamReader;
+use arrow::ipc::convert::try_fb_to_schema;
+use arrow::ipc::reader::{read_dictionary, read_record_batch};
+use arrow::ipc::root_as_message;
 
 use super::{ABOUT, About, COVERAGE, FORMAT, TABLES, coverage_schema, is_safe_name};
 use crate::error::{Error, Kind, Result};
@@ -19,6 +23,8 @@ use crate::snapshot::{Coverage, Interval, Snapshot, Spans};
 
 /// Bytes of `weir.json`: it is read whole.
 const ABOUT_BYTES: u64 = 1 << 20;
+/// Bytes of a message's head, which has some for each column.
+const METADATA_BYTES: u64 = 16 << 20;
 /// Bytes of one interval of a table, its dictionaries included: they are held in memory.
 const BATCH_BYTES: u64 = 1 << 30;
 
@@ -60,13 +66,13 @@ impl Recording {
                 return Err(bad(&path, format!("there are two tables `{name}`")));
             }
             let stream = Stream::open(folder.join(TABLES).join(format!("{name}.arrows")))?;
-            let schema = stream.reader.schema();
+            let schema = stream.schema.clone();
             check_schema(&schema).map_err(|error| bad(&stream.path, error.message))?;
             tables.push((name, schema));
             streams.push(stream);
         }
         let coverage = Stream::open(folder.join(COVERAGE))?;
-        if coverage.reader.schema().fields() != coverage_schema().fields() {
+        if coverage.schema.fields() != coverage_schema().fields() {
             return Err(bad(&coverage.path, "the columns are not those of a recording's coverage"));
         }
         Ok(Self { started, tables, streams, coverage, last: None, finished: false })
@@ -90,7 +96,6 @@ impl Recording {
         {
             // The coverage was written last; only a crash of the machine can have kept it and not this.
             let Some(rows) = stream.next_batch()? else { return Ok(None) };
-            stream.check_texts(&rows)?;
             snapshots.push(Snapshot { table: table.clone(), interval, coverage, rows });
         }
         self.last = Some(interval);
@@ -199,36 +204,74 @@ fn read_coverage(
     Ok((interval, coverage.collect()))
 }
 
-/// One Arrow stream, and what of it was checked already.
+/// One Arrow stream. Arrow's own reader of streams leaves no room for [`check_buffers`].
 #[derive(Debug)]
 struct Stream {
     path: PathBuf,
-    reader: StreamReader<Bounded<BufReader<File>>>,
+    file: BufReader<File>,
+    schema: SchemaRef,
+    dictionaries: HashMap<i64, ArrayRef>,
+    /// The texts of the last batch, which were found to be escaped.
     checked: Vec<StringArray>,
 }
 
 impl Stream {
     fn open(path: PathBuf) -> Result<Self> {
-        let file = Bounded { inner: BufReader::new(open(&path)?), left: BATCH_BYTES, ended: false };
-        let reader = StreamReader::try_new(file, None).map_err(|error| unreadable(&path, &error))?;
-        Ok(Self { path, reader, checked: Vec::new() })
+        let mut file = BufReader::new(open(&path)?);
+        let read = read_metadata(&mut file).map_err(|what| bad(&path, what))?;
+        let metadata = read.ok_or_else(|| bad(&path, "this is no Arrow stream: it has no schema"))?;
+        let schema = root_as_message(&metadata).ok().and_then(|message| message.header_as_schema());
+        let schema = schema.and_then(|schema| try_fb_to_schema(schema).ok());
+        let schema =
+            schema.ok_or_else(|| bad(&path, "this is no Arrow stream: its schema cannot be read"))?;
+        let (dictionaries, checked) = (HashMap::new(), Vec::new());
+        Ok(Self { path, file, schema: Arc::new(schema), dictionaries, checked })
     }
 
     /// Nothing at the stream's end, and where it was cut off.
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
-        self.reader.get_mut().left = BATCH_BYTES;
-        match self.reader.next().transpose() {
-            Err(_) if self.reader.get_ref().ended => Ok(None),
-            other => other.map_err(|error| unreadable(&self.path, &error)),
+        let batch = self.try_next_batch().map_err(|what| bad(&self.path, what))?;
+        if let Some(batch) = &batch {
+            self.check_texts(batch)?;
+        }
+        Ok(batch)
+    }
+
+    fn try_next_batch(&mut self) -> Result<Option<RecordBatch>, String> {
+        let unreadable = |error: ArrowError| format!("the Arrow stream is damaged: {error}");
+        let mut left = BATCH_BYTES;
+        loop {
+            let Some(metadata) = read_metadata(&mut self.file)? else { return Ok(None) };
+            let message = root_as_message(&metadata)
+                .map_err(|error| format!("the Arrow stream is damaged: {error}"))?;
+            let Some(length) = u64::try_from(message.bodyLength()).ok().filter(|length| *length <= left)
+            else {
+                return Err(format!("an interval has more than {BATCH_BYTES} bytes"));
+            };
+            left -= length;
+            let Some(body) = read_bytes(&mut self.file, length)?.map(Buffer::from) else { return Ok(None) };
+            let version = message.version();
+            if let Some(batch) = message.header_as_record_batch() {
+                let schema = self.schema.clone();
+                check_buffers(batch, schema.fields().iter().map(|field| field.data_type()), length)?;
+                let batch = read_record_batch(&body, batch, schema, &self.dictionaries, None, &version);
+                return batch.map(Some).map_err(unreadable);
+            }
+            let dictionary = message.header_as_dictionary_batch();
+            let Some((dictionary, batch)) = dictionary.and_then(|batch| Some((batch, batch.data()?))) else {
+                return Err("the Arrow stream has a message that belongs elsewhere".to_owned());
+            };
+            check_buffers(batch, std::iter::once(&DataType::Utf8), length)?;
+            read_dictionary(&body, dictionary, &self.schema, &mut self.dictionaries, &version)
+                .map_err(unreadable)?;
         }
     }
 
     /// Texts must be what was escaped, or plugins could not be given their bytes.
     fn check_texts(&mut self, batch: &RecordBatch) -> Result<()> {
-        let columns =
-            batch.columns().iter().filter(|column| matches!(column.data_type(), DataType::Dictionary(..)));
-        let texts =
-            columns.filter_map(|column| column.as_dictionary_opt::<UInt32Type>()?.values().as_string_opt());
+        let dictionaries =
+            batch.columns().iter().filter_map(|column| column.as_dictionary_opt::<UInt32Type>());
+        let texts = dictionaries.filter_map(|column| column.values().as_string_opt());
         let texts: Vec<StringArray> = texts.cloned().collect();
         for (at, texts) in texts.iter().enumerate() {
             // Most intervals share the last one's dictionaries.
@@ -244,24 +287,69 @@ impl Stream {
     }
 }
 
-/// A reader that gives up after so many bytes, and remembers whether it came to the end.
-#[derive(Debug)]
-struct Bounded<R> {
-    inner: R,
-    left: u64,
-    ended: bool,
+/// The head of the stream's next message; nothing at its end, and where it was cut off.
+/// <https://arrow.apache.org/docs/format/Columnar.html#encapsulated-message-format>
+fn read_metadata(file: &mut impl Read) -> Result<Option<Vec<u8>>, String> {
+    let Some(prefix) = read_bytes(file, 8)? else { return Ok(None) };
+    let Some(length) = prefix.strip_prefix(&[0xff; 4]).and_then(|length| length.try_into().ok()) else {
+        return Err("the Arrow stream is damaged: a message does not begin as messages do".to_owned());
+    };
+    match u64::from(u32::from_le_bytes(length)) {
+        0 => Ok(None),
+        length if length > METADATA_BYTES => {
+            Err(format!("a message's head has more than {METADATA_BYTES} bytes"))
+        }
+        length => read_bytes(file, length),
+    }
 }
 
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.left == 0 {
-            return Err(io::Error::other(format!("an interval has more than {BATCH_BYTES} bytes")));
+/// So many bytes, or nothing if there are fewer. What memory it takes grows with what is really there.
+fn read_bytes(file: &mut impl Read, length: u64) -> Result<Option<Vec<u8>>, String> {
+    let mut bytes = Vec::new();
+    file.take(length).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    Ok((bytes.len() as u64 == length).then_some(bytes))
+}
+
+/// Arrow's decoder panics where a batch's buffers lie outside its body, or do not hold whole values.
+fn check_buffers<'a>(
+    batch: arrow::ipc::RecordBatch<'_>,
+    types: impl Iterator<Item = &'a DataType>,
+    length: u64,
+) -> Result<(), String> {
+    let mut widths = Vec::new();
+    types.for_each(|data_type| buffer_widths(data_type, &mut widths));
+    let fits = |buffer: &arrow::ipc::Buffer, width: u64| {
+        let (offset, size) = (u64::try_from(buffer.offset()).ok()?, u64::try_from(buffer.length()).ok()?);
+        offset.checked_add(size).filter(|end| *end <= length && size.is_multiple_of(width))
+    };
+    match batch.buffers() {
+        Some(buffers)
+            if buffers.len() == widths.len()
+                && buffers.iter().zip(widths).all(|(buffer, width)| fits(buffer, width).is_some()) =>
+        {
+            Ok(())
         }
-        let wanted = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        let read = self.inner.read(&mut buffer[..wanted])?;
-        self.left -= read as u64;
-        self.ended |= read == 0 && wanted > 0;
-        Ok(read)
+        _ => Err("the Arrow stream is damaged: a buffer is not where, or not what it should be".to_owned()),
+    }
+}
+
+/// The bytes of a value in each buffer of a column, in their order; 1 where values are bits or bytes.
+/// Only types that [`check_schema`] lets pass need to be right.
+/// <https://arrow.apache.org/docs/format/Columnar.html#buffer-listing-for-each-layout>
+fn buffer_widths(data_type: &DataType, widths: &mut Vec<u64>) {
+    let validity = 1;
+    match data_type {
+        DataType::Struct(fields) => {
+            widths.push(validity);
+            fields.iter().for_each(|field| buffer_widths(field.data_type(), widths));
+        }
+        DataType::List(item) => {
+            widths.extend([validity, 4]);
+            buffer_widths(item.data_type(), widths);
+        }
+        DataType::Utf8 => widths.extend([validity, 4, 1]),
+        DataType::Dictionary(codes, _) => buffer_widths(codes, widths),
+        other => widths.extend([validity, other.primitive_width().unwrap_or(1) as u64]),
     }
 }
 
@@ -275,10 +363,6 @@ fn open(path: &Path) -> Result<File> {
         return Err(bad(path, "this is not a plain file"));
     }
     File::open(path).map_err(|error| failed(&error))
-}
-
-fn unreadable(path: &Path, error: &ArrowError) -> Error {
-    bad(path, format!("this is not a readable Arrow stream: {error}"))
 }
 
 fn bad(path: &Path, what: impl std::fmt::Display) -> Error {
