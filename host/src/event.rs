@@ -1,9 +1,13 @@
 //! What a run puts out, in the order in which it happens. Sinks print events; nothing else writes to
 //! standard output.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::snapshot::Snapshot;
+use arrow::datatypes::SchemaRef;
+use serde::{Serialize, Serializer};
+
+use crate::snapshot::{Coverage, Snapshot};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
@@ -26,7 +30,7 @@ impl Severity {
 }
 
 /// A name and a value, as metrics and reports carry them. Both are a plugin's and are escaped when printed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Label {
     pub name: String,
     pub value: String,
@@ -79,18 +83,64 @@ pub enum Output {
     },
 }
 
-/// The totals with which a run ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The totals with which a run ends: of the coverage of all its snapshots, and of its plugins' calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Totals {
     pub intervals: u64,
+    /// From the first interval's beginning to the last one's end.
+    #[serde(rename = "elapsed_ns", serialize_with = "as_nanoseconds")]
+    pub elapsed: Duration,
     pub events: u64,
     pub overflow: u64,
     pub missed: u64,
+    /// It was reliable in every snapshot.
     pub missed_reliable: bool,
-    /// Calls of plugins that ended in a fault or were skipped.
+    pub inexact: u64,
+    /// Starts of spans that found no room, so that their ends were not counted.
+    pub starts_dropped: u64,
+    /// Calls of plugins that ended in a fault.
     pub plugin_faults: u64,
+    /// Intervals for which a plugin was not called.
     pub plugin_skipped: u64,
-    pub elapsed: Duration,
+}
+
+impl Default for Totals {
+    fn default() -> Self {
+        Self {
+            intervals: 0,
+            elapsed: Duration::ZERO,
+            events: 0,
+            overflow: 0,
+            missed: 0,
+            missed_reliable: true,
+            inexact: 0,
+            starts_dropped: 0,
+            plugin_faults: 0,
+            plugin_skipped: 0,
+        }
+    }
+}
+
+impl Totals {
+    /// Adds one snapshot's coverage. Saturating, because a recording can claim anything.
+    pub fn add(&mut self, coverage: &Coverage) {
+        let add = |total: &mut u64, part: u64| *total = total.saturating_add(part);
+        add(&mut self.events, coverage.events);
+        add(&mut self.overflow, coverage.overflow);
+        add(&mut self.missed, coverage.missed);
+        add(&mut self.inexact, coverage.inexact);
+        add(&mut self.starts_dropped, coverage.spans.map_or(0, |spans| spans.starts_dropped));
+        self.missed_reliable &= coverage.missed_reliable;
+    }
+}
+
+/// A duration as all formats but the terminal's have it.
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn as_nanoseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(nanoseconds(*duration))
 }
 
 #[derive(Debug)]
@@ -98,7 +148,8 @@ pub enum Event<'a> {
     /// Every probe is attached.
     Start {
         at: SystemTime,
-        tables: &'a [std::sync::Arc<str>],
+        /// Name and schema of each, in their order.
+        tables: &'a [(Arc<str>, SchemaRef)],
     },
     Snapshot(&'a Snapshot),
     Plugin {

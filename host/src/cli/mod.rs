@@ -1,1 +1,194 @@
 //! The command line.
+
+mod check;
+mod flow;
+mod plugins;
+mod replay;
+mod run;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::error::{Error, Kind, Result};
+use crate::escape::guard;
+use crate::sink::{Detail, Json, Sink, Text};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   the run ended as it was told to, or nobody was left to read its output
+  64  the command line is wrong
+  65  a plugin or a recording is not what it should be
+  66  a file that was named is not there
+  69  this kernel does not offer what was asked for
+  70  a fault of Weir's own
+  74  reading or writing failed
+  77  a privilege is missing
+  78  the configuration is wrong";
+
+/// Traces the kernel, and has plugins in a sandbox make something of it.
+#[derive(Debug, Parser)]
+#[command(name = "weir", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Fill the tables of a configuration, and show each interval's rows, or what plugins make of them
+    Run(Run),
+    /// Say whether a configuration is right
+    Check(Check),
+    /// Fill the tables of a configuration, and keep each interval's rows
+    Record(Record),
+    /// Show a recording, or what plugins make of it; needs no privileges
+    Replay(Replay),
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    #[command(flatten)]
+    tracing: Tracing,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+struct Check {
+    /// The configuration
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct Record {
+    /// The folder to make
+    #[arg(short, long, value_name = "x.weir")]
+    output: PathBuf,
+    #[command(flatten)]
+    tracing: Tracing,
+}
+
+#[derive(Debug, Args)]
+struct Replay {
+    /// The recording
+    #[arg(value_name = "x.weir")]
+    recording: PathBuf,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+struct Tracing {
+    /// The configuration
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+    /// End after so long, such as 10s or 1m; without it at Ctrl-C, or when COMMAND ends
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    duration: Option<Duration>,
+    /// Start this once every probe is attached, and end when it ends. What it writes goes to standard error
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<std::ffi::OsString>,
+}
+
+#[derive(Debug, Args)]
+struct Output {
+    /// Run this plugin too, on every table; can be given more than once
+    #[arg(long = "plugin", value_name = "FILE")]
+    plugins: Vec<PathBuf>,
+    /// What to write to standard output
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// For an engineer at a terminal
+    Text,
+    /// For programs: one JSON object a line
+    Json,
+}
+
+impl Format {
+    fn sink(self, plugins: bool) -> Box<dyn Sink> {
+        let output = io::stdout().lock();
+        match self {
+            Self::Text if plugins => Box::new(Text::new(output, Detail::Coverage)),
+            Self::Text => Box::new(Text::new(output, Detail::Rows)),
+            Self::Json => Box::new(Json::new(output)),
+        }
+    }
+}
+
+/// Does what the command line says.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and the version are answers, everything else is a mistake.
+            let code = if error.use_stderr() { Kind::Usage as u8 } else { 0 };
+            drop(error.print());
+            return code.into();
+        }
+    };
+    let done = match cli.command {
+        Command::Run(run) => run::run(&run.tracing, &run.output),
+        Command::Check(check) => check::check(&check.config),
+        Command::Record(record) => run::record(&record.tracing, &record.output),
+        Command::Replay(replay) => replay::replay(&replay.recording, &replay.output),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say("error", &error);
+            error.exit_code().into()
+        }
+    }
+}
+
+/// Tells the user something beside the data. Its lines are ours; what they quote may not be.
+fn say(what: &str, message: &dyn std::fmt::Display) {
+    let message = message.to_string();
+    let lines: Vec<_> = message.split('\n').map(guard).collect();
+    // Without a standard error there is nobody to tell.
+    drop(writeln!(io::stderr(), "{what}: {}", lines.join("\n")));
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("it must be longer than nothing".to_owned()),
+        other => other.map_err(|error| error.to_string()),
+    }
+}
+
+/// A path as it is shown in messages about it.
+fn unreadable(path: &std::path::Path, error: &io::Error) -> Error {
+    let kind = if error.kind() == io::ErrorKind::NotFound { Kind::NoInput } else { Kind::Io };
+    Error::new(kind, format!("cannot read {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        for wrong in ["", "0s", "10", "-1s", "ten"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

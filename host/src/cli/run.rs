@@ -1,0 +1,203 @@
+//! `weir run` and `weir record`: from the kernel to a sink, an interval at a time.
+
+use std::ffi::OsString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use super::flow::{Flow, wait};
+use super::{Output, Tracing, plugins, say};
+use crate::config::Config;
+use crate::error::{Error, Kind, Result};
+use crate::event::Totals;
+use crate::kernel::Tables;
+use crate::recording::Recorder;
+use crate::sandbox::{Plugin, Sandbox};
+use crate::sink::Sink;
+use crate::snapshot;
+
+pub(super) fn run(tracing: &Tracing, output: &Output) -> Result<()> {
+    let config = Config::load(&tracing.config)?;
+    let plugins = plugins::load(&config.plugins, &output.plugins, &schemas(&config))?;
+    let mut sink = output.format.sink(!plugins.is_empty());
+    trace(&config, tracing, plugins, &mut *sink).map(drop)
+}
+
+pub(super) fn record(tracing: &Tracing, path: &Path) -> Result<()> {
+    let mut recorder = Recorder::new(path)?;
+    let config = Config::load(&tracing.config)?;
+    let totals = trace(&config, tracing, Vec::new(), &mut recorder)?;
+    let Totals { events, intervals, overflow, missed, .. } = totals;
+    let path = path.display();
+    say(
+        "recorded",
+        &format_args!(
+            "{path}: {events} events in {intervals} intervals, {overflow} in overflow, {missed} missed"
+        ),
+    );
+    Ok(())
+}
+
+fn schemas(config: &Config) -> Vec<(Arc<str>, arrow::datatypes::SchemaRef)> {
+    config.tables.iter().map(|table| (table.name.as_str().into(), snapshot::schema(table))).collect()
+}
+
+/// Attaches, passes on each interval as it ends, and detaches.
+fn trace(config: &Config, tracing: &Tracing, plugins: Vec<Plugin>, sink: &mut dyn Sink) -> Result<Totals> {
+    let signals = Signals::catch()?;
+    // Before the probes, because compiling a plugin can take seconds.
+    let mut flow = Flow::new(plugins, sink)?;
+    let mut tables = Tables::attach(&config.tables)?;
+    let mut selves = Selves::default();
+    selves.leave_out(&mut tables, flow.sandbox())?;
+    let begin = Instant::now();
+    flow.start(SystemTime::now(), &schemas(config))?;
+    let mut workload = Workload::spawn(&tracing.command)?;
+
+    let end = tracing.duration.and_then(|duration| begin.checked_add(duration));
+    let mut close = begin + config.interval;
+    loop {
+        let mut readable: Vec<BorrowedFd<'_>> = vec![signals.pipe.as_fd()];
+        readable.extend(workload.as_ref().map(|workload| workload.pidfd.as_fd()));
+        readable.extend(flow.sandbox().map(AsFd::as_fd));
+        let wake = flow.sandbox().and_then(Sandbox::wake);
+        wait(&readable, [Some(close), end, wake].into_iter().flatten().min())?;
+
+        flow.answers()?;
+        selves.leave_out(&mut tables, flow.sandbox())?;
+        let now = Instant::now();
+        if signals.came() || flow.closed() || end.is_some_and(|end| now >= end) {
+            break;
+        }
+        if let Some(workload) = &mut workload
+            && workload.has_ended()?
+        {
+            break;
+        }
+        if now >= close {
+            flow.interval(&tables.close()?)?;
+            close = next(close, config.interval, Instant::now());
+        }
+    }
+    let last = tables.finish()?;
+    // A plugin still at work would miss the last interval, and with it whatever it keeps for the end.
+    flow.settle()?;
+    flow.interval(&last)?;
+    flow.settle()?;
+    flow.end()
+}
+
+/// When the interval that begins now ends. Ends keep to the schedule that the first has set; those that have
+/// passed are left out, and the interval is longer.
+fn next(close: Instant, interval: Duration, now: Instant) -> Instant {
+    let late = now.saturating_duration_since(close).as_nanos();
+    let passed = late / interval.as_nanos().max(1) + 1;
+    close + interval.saturating_mul(u32::try_from(passed).unwrap_or(u32::MAX))
+}
+
+/// The processes that are Weir's own.
+#[derive(Default)]
+struct Selves(Vec<u32>);
+
+impl Selves {
+    /// Tells the tables, if it is news: a sandbox that had to be killed has another process after that.
+    fn leave_out(&mut self, tables: &mut Tables, sandbox: Option<&Sandbox>) -> Result<()> {
+        let selves: Vec<u32> = std::iter::once(std::process::id()).chain(sandbox.map(Sandbox::pid)).collect();
+        if self.0 != selves {
+            tables.leave_out(&selves)?;
+            self.0 = selves;
+        }
+        Ok(())
+    }
+}
+
+/// The signals that ask for an end. The first is obeyed in good order, the second at once.
+struct Signals {
+    pipe: UnixStream,
+    came: Arc<AtomicBool>,
+}
+
+impl Signals {
+    fn catch() -> Result<Self> {
+        let (pipe, writer) = UnixStream::pair()?;
+        let came = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            // In this order: what comes while `came` is set does what it would have done without us.
+            signal_hook::flag::register_conditional_default(signal, came.clone())?;
+            signal_hook::flag::register(signal, came.clone())?;
+            signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
+        }
+        Ok(Self { pipe, came })
+    }
+
+    fn came(&self) -> bool {
+        self.came.load(Ordering::Relaxed)
+    }
+}
+
+/// The command that is run while tables fill.
+struct Workload {
+    name: OsString,
+    child: Child,
+    pidfd: OwnedFd,
+    ended: bool,
+}
+
+impl Workload {
+    fn spawn(command: &[OsString]) -> Result<Option<Self>> {
+        let [name, arguments @ ..] = command else { return Ok(None) };
+        let spawn = || {
+            // Standard output carries Weir's data alone.
+            let output = std::io::stderr().as_fd().try_clone_to_owned()?;
+            let child = Command::new(name).args(arguments).stdout(Stdio::from(output)).spawn()?;
+            let pid = Pid::from_child(&child);
+            let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+            Ok((child, pidfd))
+        };
+        let (child, pidfd) = spawn().map_err(|error: std::io::Error| {
+            Error::new(Kind::NoInput, format!("cannot run {}: {error}", name.display()))
+        })?;
+        Ok(Some(Self { name: name.clone(), child, pidfd, ended: false }))
+    }
+
+    fn has_ended(&mut self) -> Result<bool> {
+        let status = self.child.try_wait()?;
+        if let Some(status) = status.filter(|status| !status.success()) {
+            say("note", &format_args!("{} ended with {status}", self.name.display()));
+        }
+        self.ended = status.is_some();
+        Ok(self.ended)
+    }
+}
+
+impl Drop for Workload {
+    /// A run that ends first takes its command along.
+    fn drop(&mut self) {
+        if !self.ended {
+            // It may have ended in this moment.
+            kill_process(Pid::from_child(&self.child), Signal::TERM).ok();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_keep_to_the_schedule() {
+        let (begin, second) = (Instant::now(), Duration::from_secs(1));
+        let at = |seconds: f64| begin + Duration::from_secs_f64(seconds);
+        assert_eq!(next(at(1.0), second, at(1.0)), at(2.0));
+        assert_eq!(next(at(1.0), second, at(1.9)), at(2.0));
+        assert_eq!(next(at(1.0), second, at(2.0)), at(3.0), "an end that has come is not put off to nothing");
+        assert_eq!(next(at(1.0), second, at(4.5)), at(5.0));
+    }
+}
