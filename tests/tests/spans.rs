@@ -1,0 +1,68 @@
+//! Spans: paired by thread, counted at their end, and nothing about them lost in silence.
+
+use std::time::Duration;
+
+use weir_tests::attach;
+use weir_tests::events::seek;
+use weir_tests::look::{field, numbers};
+
+#[test]
+fn a_span_is_counted_at_its_end_with_what_its_start_saved() {
+    let mut tables = attach(&format!(
+        r#"
+        [tables.seeks]
+        from = "tracepoint:syscalls:sys_enter_lseek"
+        to = "tracepoint:syscalls:sys_exit_lseek"
+        where = "args.ret < 0 && pid == {} && elapsed < 10s"
+        by = {{ whence = "start.whence" }}
+        show = {{ calls = "count()", low = "min(start.offset)", ret = "max(args.ret)", elapsed = "hist(elapsed)" }}
+        "#,
+        std::process::id()
+    ));
+    (0..1000).for_each(|call| seek(-call, 7));
+    (0..500).for_each(|call| seek(call, 8));
+    let snapshot = &tables.close().expect("the interval closes")[0];
+    let rows = &snapshot.rows;
+    assert_eq!(numbers(rows, "whence"), [7, 8]);
+    assert_eq!(numbers(rows, "calls"), [1000, 500]);
+    assert_eq!(numbers(rows, "low"), [-999, 0]);
+    assert_eq!(numbers(rows, "ret"), [-9, -9], "EBADF");
+    assert_eq!(field(rows, "elapsed", "count"), [1000, 500]);
+    assert!(field(rows, "elapsed", "sum").iter().all(|sum| *sum > 0));
+}
+
+/// A thread that is in a sleep when probes attach ends a span that was never seen to start; one that exits in
+/// a system call leaves a start that will never end.
+#[test]
+fn ends_without_a_start_and_starts_without_an_end_are_counted() {
+    let (woken, sleeper) = std::sync::mpsc::channel::<()>();
+    let asleep = std::thread::spawn(move || drop(sleeper.recv_timeout(Duration::from_secs(20))));
+    let mut tables = attach(
+        r#"
+        [tables.exits]
+        from = "tracepoint:syscalls:sys_enter_exit"
+        to = "tracepoint:syscalls:sys_exit_exit"
+        show = { calls = "count()" }
+
+        [tables.futexes]
+        from = "tracepoint:syscalls:sys_enter_futex"
+        to = "tracepoint:syscalls:sys_exit_futex"
+        show = { calls = "count()" }
+        "#,
+    );
+    drop(woken);
+    asleep.join().expect("the sleeper wakes");
+    (0..10).for_each(|_| std::thread::spawn(|| ()).join().expect("the thread ends"));
+    // A thread is joined when its memory is free, which is shortly before its exit is traced.
+    let mut abandoned = 0;
+    let mut unmatched = 0;
+    for _ in 0..100 {
+        let snapshots = tables.close().expect("the interval closes");
+        abandoned += snapshots[0].coverage.spans.map_or(0, |spans| spans.starts_abandoned);
+        unmatched += snapshots[1].coverage.spans.map_or(0, |spans| spans.ends_unmatched);
+        if abandoned >= 11 && unmatched >= 1 {
+            return;
+        }
+    }
+    panic!("{abandoned} starts abandoned and {unmatched} ends unmatched");
+}
