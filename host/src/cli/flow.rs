@@ -149,3 +149,44 @@ pub(super) fn wait(readable: &[BorrowedFd<'_>], until: Option<Instant>) -> Resul
         Err(error) => Err(Error::from(std::io::Error::from(error)).context("cannot wait")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counter(name: &str, labels: &[(&str, &str)], delta: f64) -> Output {
+        let labels =
+            labels.iter().map(|(name, value)| Label { name: (*name).into(), value: (*value).into() });
+        let value = MetricValue::Counter { delta, total: 0.0 };
+        Output::Metric { name: name.to_owned(), labels: labels.collect(), value }
+    }
+
+    fn total(output: Option<Output>) -> Option<f64> {
+        match output? {
+            Output::Metric { value: MetricValue::Counter { total, .. }, .. } => Some(total),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn totals_are_kept_for_each_set_of_labels() {
+        let mut counters = Counters::new("p");
+        assert_eq!(total(counters.total(counter("c", &[("a", "1"), ("b", "2")], 1.0))), Some(1.0));
+        assert_eq!(total(counters.total(counter("c", &[("b", "2"), ("a", "1")], 2.0))), Some(3.0));
+        assert_eq!(total(counters.total(counter("c", &[("a", "1")], 4.0))), Some(4.0));
+        assert_eq!(total(counters.total(counter("d", &[("a", "1")], 8.0))), Some(8.0));
+    }
+
+    #[test]
+    fn a_plugin_cannot_fill_the_memory_with_counters() {
+        let mut counters = Counters::new("p");
+        for at in 0..SERIES {
+            assert!(counters.total(counter(&at.to_string(), &[], 1.0)).is_some());
+        }
+        let fault = counters.total(counter("one more", &[], 1.0));
+        assert!(matches!(fault, Some(Output::Fault { reason, .. }) if reason == "output"));
+        assert_eq!(counters.total(counter("and another", &[], 1.0)), None, "told once");
+        assert_eq!(total(counters.total(counter("0", &[], 1.0))), Some(2.0), "those that are kept go on");
+        assert_eq!(counters.totals.len(), SERIES);
+    }
+}

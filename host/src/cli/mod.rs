@@ -166,7 +166,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A path as it is shown in messages about it.
+/// A named file could not be read.
 fn unreadable(path: &std::path::Path, error: &io::Error) -> Error {
     let kind = if error.kind() == io::ErrorKind::NotFound { Kind::NoInput } else { Kind::Io };
     Error::new(kind, format!("cannot read {}: {error}", path.display()))

@@ -1,5 +1,8 @@
 //! What goes out of Weir and comes back: sinks, recordings, and the command line, without a kernel.
 
+// Tests say what they expect by panicking; clippy allows it in the tests alone, and not in what they share.
+#![allow(clippy::unwrap_used)]
+
 mod cli;
 mod json;
 mod recording;

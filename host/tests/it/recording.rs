@@ -17,7 +17,10 @@ fn record(path: &Path, tables: &[TableSpec], intervals: &[Vec<Snapshot>]) {
     put_run(&mut Recorder::new(path).unwrap(), tables, intervals);
 }
 
-fn read(path: &Path) -> Result<(Vec<(Interval, Vec<Snapshot>)>, bool), Error> {
+type Intervals = Vec<(Interval, Vec<Snapshot>)>;
+
+/// All of it, and whether it ended early.
+fn read(path: &Path) -> Result<(Intervals, bool), Error> {
     let mut recording = Recording::open(path)?;
     let intervals = recording.by_ref().collect::<Result<_, _>>()?;
     Ok((intervals, recording.ended_early()))
