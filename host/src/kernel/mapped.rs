@@ -14,13 +14,15 @@ use weir_abi::Control;
 pub(super) struct Mapped {
     memory: MmapRaw,
     words: usize,
+    /// Programs that are loaded later still name the map by its descriptor.
+    _map: MapData,
 }
 
 impl Mapped {
     /// Maps `words` words of an array map with BPF_F_MMAPABLE.
-    pub(super) fn new(map: &MapData, words: usize) -> io::Result<Self> {
+    pub(super) fn new(map: MapData, words: usize) -> io::Result<Self> {
         let memory = MmapOptions::new().len(words * 8).map_raw(map.fd().as_fd().as_raw_fd())?;
-        Ok(Self { memory, words })
+        Ok(Self { memory, words, _map: map })
     }
 
     pub(super) fn words(&self) -> &[AtomicU64] {
@@ -35,7 +37,7 @@ impl Mapped {
 pub(super) struct MappedControl(Mapped);
 
 impl MappedControl {
-    pub(super) fn new(map: &MapData) -> io::Result<Self> {
+    pub(super) fn new(map: MapData) -> io::Result<Self> {
         Mapped::new(map, size_of::<Control>() / 8).map(Self)
     }
 

@@ -91,13 +91,13 @@ impl Table {
         let mut loaded = load::load(&spec, plan, &layout, cpus, btf)?;
         let (capacity, buckets, shards) = (layout.capacity(), layout.bucket_capacity(), layout.shards());
         let mut map = |name: &str, words: usize| -> Result<Mapped> {
-            Mapped::new(&loaded.map(name)?, words).map_err(|error| Error::from(error).context(name))
+            Mapped::new(loaded.map(name)?, words).map_err(|error| Error::from(error).context(name))
         };
         let keys = map("KEYS", 2 * capacity * layout.key_words.max(1))?;
         let cells = map("CELLS", 2 * shards * capacity * layout.cell_words())?;
         let bucket_keys = map("BUCKET_KEYS", 2 * buckets)?;
         let bucket_cells = map("BUCKET_CELLS", 2 * shards * buckets)?;
-        let control = MappedControl::new(&loaded.map("CONTROL")?)?;
+        let control = MappedControl::new(loaded.map("CONTROL")?)?;
         // A few more than there are ids: the kernel keeps some elements aside for each CPU.
         let spare = 2 * cpus;
         let dictionary = Dictionary::new(

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0
+// What an engineer would write by hand for the jobs that the benchmark compares.
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#define ENTRIES 262144
+
+struct sys_enter {
+	unsigned long long common;
+	long id;
+	unsigned long args[6];
+};
+
+struct comm {
+	char name[16];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, ENTRIES);
+	__type(key, __u32);
+	__type(value, __u64);
+} pids SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, ENTRIES);
+	__type(key, struct comm);
+	__type(value, __u64);
+} comms SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, ENTRIES);
+	__type(key, __u64);
+	__type(value, __u64);
+} ids SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 65);
+	__type(key, __u32);
+	__type(value, __u64);
+} slots SEC(".maps");
+
+static __always_inline void count(void *map, void *key)
+{
+	__u64 one = 1, *value = bpf_map_lookup_elem(map, key);
+
+	if (value)
+		*value += 1;
+	else
+		bpf_map_update_elem(map, key, &one, BPF_NOEXIST);
+}
+
+static __always_inline __u32 log2(__u64 value)
+{
+	__u32 shift, result = 0;
+
+	shift = (value > 0xffffffff) << 5; value >>= shift; result |= shift;
+	shift = (value > 0xffff) << 4; value >>= shift; result |= shift;
+	shift = (value > 0xff) << 3; value >>= shift; result |= shift;
+	shift = (value > 0xf) << 2; value >>= shift; result |= shift;
+	shift = (value > 0x3) << 1; value >>= shift; result |= shift;
+	return result | (value >> 1);
+}
+
+SEC("tracepoint")
+int empty(struct sys_enter *context)
+{
+	return 0;
+}
+
+SEC("tracepoint")
+int by_pid(struct sys_enter *context)
+{
+	__u32 pid = bpf_get_current_pid_tgid() >> 32;
+
+	count(&pids, &pid);
+	return 0;
+}
+
+SEC("tracepoint")
+int by_comm(struct sys_enter *context)
+{
+	struct comm comm = {};
+
+	bpf_get_current_comm(&comm, sizeof(comm));
+	count(&comms, &comm);
+	return 0;
+}
+
+SEC("tracepoint")
+int histogram(struct sys_enter *context)
+{
+	__u32 slot;
+	__u64 *value;
+
+	if (context->id != 110)
+		return 0;
+	slot = context->args[1] ? log2(context->args[1]) + 1 : 0;
+	value = bpf_map_lookup_elem(&slots, &slot);
+	if (value)
+		*value += 1;
+	return 0;
+}
+
+SEC("tracepoint")
+int by_id(struct sys_enter *context)
+{
+	__u64 id = context->id;
+
+	if (id >= 1000000)
+		count(&ids, &id);
+	return 0;
+}
+
+char _license[] SEC("license") = "GPL";
