@@ -2,17 +2,19 @@
 #![allow(unsafe_code, reason = "the batched look-up that the benchmark compares with has no library here")]
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use aya::Ebpf;
+use aya_obj::generated::bpf_prog_type;
 use aya::programs::{ProgramInfo, TracePoint, loaded_programs};
 
+const TRACEPOINT: bpf_prog_type = bpf_prog_type::BPF_PROG_TYPE_TRACEPOINT;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The hand-written programs, compiled with the C compiler that is there.
-pub fn c() -> Ebpf {
+pub(crate) fn c() -> Ebpf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/peers.bpf.c");
     let object = std::env::temp_dir().join(format!("weir-peers-{}.o", std::process::id()));
     let clang = ["clang-22", "clang"].into_iter().find(|name| Command::new(name).arg("--version").output().is_ok());
@@ -30,18 +32,18 @@ pub fn c() -> Ebpf {
 }
 
 /// Attaches one of the C programs, which stays so for as long as the rest.
-pub fn attach(c: &mut Ebpf, program: &str) {
+pub(crate) fn attach(c: &mut Ebpf, program: &str) {
     let program: &mut TracePoint = c.program_mut(program).expect("it is there").try_into().expect("its kind");
     program.load().expect("the verifier takes it");
     program.attach("raw_syscalls", "sys_enter").expect("it attaches");
 }
 
 /// bpftrace with one probe, running.
-pub struct Bpftrace(Child);
+pub(crate) struct Bpftrace(Child);
 
 impl Bpftrace {
     /// `None` if this machine has no bpftrace.
-    pub fn start(script: &str) -> Option<Self> {
+    pub(crate) fn start(script: &str) -> Option<Self> {
         let before = ids();
         let child = Command::new("bpftrace").args(["-e", script]).stdout(Stdio::null()).spawn().ok()?;
         let start = Instant::now();
@@ -62,18 +64,18 @@ impl Drop for Bpftrace {
 }
 
 /// The ids of all loaded programs of the kind that the benchmark compares.
-pub fn ids() -> BTreeSet<u32> {
+pub(crate) fn ids() -> BTreeSet<u32> {
     programs().map(|program| program.id()).collect()
 }
 
 fn programs() -> impl Iterator<Item = ProgramInfo> {
     loaded_programs()
         .filter_map(Result::ok)
-        .filter(|program| program.program_type() == aya::programs::ProgramType::TracePoint)
+        .filter(|program| program.program_type() == TRACEPOINT)
 }
 
 /// Time and runs so far of the programs that are not among `others`.
-pub fn statistics(others: &BTreeSet<u32>) -> (Duration, u64) {
+pub(crate) fn statistics(others: &BTreeSet<u32>) -> (Duration, u64) {
     programs()
         .filter(|program| !others.contains(&program.id()))
         .fold((Duration::ZERO, 0), |(time, runs), program| (time + program.run_time(), runs + program.run_count()))
@@ -81,7 +83,7 @@ pub fn statistics(others: &BTreeSet<u32>) -> (Duration, u64) {
 
 /// Reads all of a per-CPU map of 8-byte keys and values by BPF_MAP_LOOKUP_BATCH, and adds up what it finds.
 /// How many keys there were, and their sum.
-pub fn lookup_batch(map: std::os::fd::BorrowedFd<'_>, cpus: usize, most: usize) -> (usize, u64) {
+pub(crate) fn lookup_batch(map: std::os::fd::BorrowedFd<'_>, cpus: usize, most: usize) -> (usize, u64) {
     use std::os::fd::AsRawFd;
     const BPF_MAP_LOOKUP_BATCH: i64 = 24;
     #[repr(C)]
@@ -122,16 +124,10 @@ pub fn lookup_batch(map: std::os::fd::BorrowedFd<'_>, cpus: usize, most: usize) 
 }
 
 /// The kernel's own timing of programs, on for as long as this lives.
-pub struct Timing(#[allow(dead_code, reason = "held for its drop")] std::os::fd::OwnedFd);
+pub(crate) struct Timing(#[allow(dead_code, reason = "held for its drop")] std::os::fd::OwnedFd);
 
 impl Timing {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self(aya::sys::enable_stats(aya::sys::Stats::RunTime).expect("the kernel times programs"))
     }
-}
-
-/// Where plugins are.
-#[allow(dead_code, reason = "each benchmark is a program of its own and uses what it needs")]
-pub fn plugins() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/plugins")
 }
