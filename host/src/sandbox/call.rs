@@ -9,7 +9,7 @@ use super::limits::{DERIVED_TABLES, REFUSALS};
 use super::outputs::Outputs;
 use super::state::State;
 use super::view::Table;
-use super::wire::{IntervalOrder, OptionOrder, Put, Reason};
+use super::wire::{IntervalOrder, OptionOrder, Reason};
 use super::wit::Failure;
 use super::work::{Stop, Work};
 
@@ -71,10 +71,5 @@ impl Call {
         self.work.charge(table.bytes())?;
         self.tables.push(Arc::new(table));
         u32::try_from(self.tables.len() - 1).map_err(|_| Failure::new("quota", "too many tables"))
-    }
-
-    /// What is kept: the outputs, and the state if it changed hands.
-    pub(super) fn finish(self, well: bool) -> (Vec<Put>, Option<State>) {
-        (self.outputs.finish(well), well.then_some(self.state))
     }
 }

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use arrow::buffer::Buffer;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wasmtime::Engine;
 
@@ -13,7 +14,7 @@ use super::channel::{Channel, Until};
 use super::engine;
 use super::limits::{SLOTS, TICK};
 use super::lockdown::{self, Left};
-use super::ring::Slots;
+use super::ring::{self, Slots};
 use super::runner::{Export, Runner};
 use super::view::Table;
 use super::wire::{Claim, IntervalOrder, Order, TableOrder};
@@ -29,10 +30,11 @@ pub(super) fn main(left: Left) -> Result<(), ()> {
     let socket = files.pop().ok_or(())?;
     let hang_up = socket.try_clone().map_err(drop)?;
     let mut channel = Channel::new(socket);
-    match prepare(left, &mut channel, hang_up, slots, codes) {
-        Ok((slots, pulse, runners)) => Sandbox { channel, slots, pulse, runners }.serve(),
-        Err(reason) => channel.send(&Claim::Unfit(reason), Until::Ever).map_err(drop),
-    }
+    let mut sandbox = match prepare(left, &mut channel, hang_up, slots, codes) {
+        Ok(sandbox) => sandbox,
+        Err(reason) => return channel.send(&Claim::Unfit(reason), Until::Ever).map_err(drop),
+    };
+    sandbox.serve(&mut channel)
 }
 
 /// Privileges first, then the second thread, then the first bytes that are not ours.
@@ -42,7 +44,7 @@ fn prepare(
     hang_up: OwnedFd,
     slots: Vec<OwnedFd>,
     codes: Vec<OwnedFd>,
-) -> Result<(Slots, Arc<Pulse>, Vec<Runner>), String> {
+) -> Result<Sandbox, String> {
     lockdown::enter(c"weir-sandbox", left)?;
     let engine = engine::engine().map_err(|error| format!("cannot set up Wasmtime: {error:#}"))?;
     let pulse = Pulse::start(engine.clone(), hang_up).map_err(|error| format!("cannot start a thread: {error}"))?;
@@ -53,42 +55,47 @@ fn prepare(
     let linker = engine::linker(&engine).map_err(|error| format!("cannot set up Wasmtime: {error:#}"))?;
     let load = |(order, code)| Runner::load(&engine, &linker, &tables, order, code);
     let runners = plugins.into_iter().zip(&codes).map(load).collect::<wasmtime::Result<_>>();
-    Ok((slots, pulse, runners.map_err(|error| format!("cannot load compiled code: {error:#}"))?))
+    let runners = runners.map_err(|error| format!("cannot load compiled code: {error:#}"))?;
+    let empty = tables.into_iter().map(|table| {
+        let batch = ring::decode(Buffer::from_vec(table.empty)).ok()?;
+        Table::snapshot(&TableOrder::default(), &batch).map(Arc::new)
+    });
+    let empty = empty.collect::<Option<_>>().ok_or("a table cannot be read")?;
+    Ok(Sandbox { slots, pulse, runners, empty })
 }
 
 struct Sandbox {
-    channel: Channel,
     slots: Slots,
     pulse: Arc<Pulse>,
     runners: Vec<Runner>,
+    /// The tables without rows, for `configure`.
+    empty: Vec<Arc<Table>>,
 }
 
 impl Sandbox {
-    fn serve(&mut self) -> Result<(), ()> {
+    fn serve(&mut self, channel: &mut Channel) -> Result<(), ()> {
         for (number, runner) in (0u32..).zip(&mut self.runners) {
             let (end, outputs) = self.pulse.during(|| {
-                runner.run(Export::Configure, IntervalOrder::default(), 0, Vec::new())
+                runner.run(Export::Configure, IntervalOrder::default(), 0, &self.empty)
             });
             let claim = Claim::Configured { plugin: number, end, outputs };
-            self.channel.send(&claim, Until::Ever).map_err(drop)?;
+            channel.send(&claim, Until::Ever).map_err(drop)?;
         }
-        while let Ok(order) = self.channel.receive_until(Until::Ever) {
+        while let Ok(order) = channel.receive_until(Until::Ever) {
             let Order::Analyze { interval, slot, tables, plugins } = order else { return Err(()) };
             let mut tables = self.read(slot as usize, &tables).ok_or(())?;
             let last = plugins.len().saturating_sub(1);
             for (place, call) in plugins.into_iter().enumerate() {
                 let runner = self.runners.get_mut(call.plugin as usize).ok_or(())?;
-                let granted = runner.tables.iter().map(|table| tables.get(*table).cloned());
-                let granted = granted.collect::<Option<Vec<_>>>().ok_or(())?;
                 let (end, outputs) =
-                    self.pulse.during(|| runner.run(Export::Analyze, interval, call.skipped, granted));
+                    self.pulse.during(|| runner.run(Export::Analyze, interval, call.skipped, &tables));
                 let claim =
                     Claim::Answered { plugin: call.plugin, interval: interval.number, end, outputs };
                 if place == last {
                     // The host may write to the slot again as soon as it reads this.
                     tables.clear();
                 }
-                self.channel.send(&claim, Until::Ever).map_err(drop)?;
+                channel.send(&claim, Until::Ever).map_err(drop)?;
             }
         }
         Ok(())

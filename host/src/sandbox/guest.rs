@@ -12,7 +12,8 @@ use super::wit::Failure;
 use super::work::{Refusal, Stop};
 
 /// The interfaces of the package.
-pub(super) const INTERFACES: [&str; 6] = [
+pub(super) const INTERFACES: [&str; 7] = [
+    "weir:plugin/types@0.1.0",
     "weir:plugin/interval@0.1.0",
     "weir:plugin/tables@0.1.0",
     "weir:plugin/questions@0.1.0",
@@ -22,7 +23,9 @@ pub(super) const INTERFACES: [&str; 6] = [
 ];
 
 pub(super) fn offer(linker: &mut Linker<Call>) -> wasmtime::Result<()> {
-    let [interval, tables, questions, output, state, options] = INTERFACES;
+    let [types, interval, tables, questions, output, state, options] = INTERFACES;
+    // No functions, but a component imports the types of the others from there.
+    linker.instance(types)?;
     giving::interval(&mut linker.instance(interval)?)?;
     reading::tables(&mut linker.instance(tables)?)?;
     asking::questions(&mut linker.instance(questions)?)?;

@@ -5,6 +5,7 @@ use std::process::Child;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 use super::answers::{Totals, believe, fault};
@@ -12,10 +13,10 @@ use super::channel::{Channel, Silence, Until};
 use super::compile::{Code, Job};
 use super::limits::{GRACE, PLUGINS, SANDBOX_MEMORY, SLOTS, STALL_FACTOR, START_WALL};
 use super::lockdown::Left;
-use super::ring::Ring;
+use super::ring::{self, Ring};
 use super::spawn::{Identity, Role, spawn};
 use super::wire::{
-    CallOrder, Claim, IntervalOrder, OptionOrder, Order, PluginOrder, Reason, TableOrder,
+    CallOrder, Claim, GrantedTable, IntervalOrder, OptionOrder, Order, PluginOrder, Reason, TableOrder,
 };
 use super::{Answer, Limits, OptionValue, Plugin};
 use crate::error::{Error, Kind, Result};
@@ -400,8 +401,13 @@ impl Process {
         };
         let child = spawn(Role::Sandbox, files, left).map_err(failed)?;
         let process = Self { child, channel, up: false };
+        let table = |(name, schema): &(Arc<str>, SchemaRef)| {
+            let mut empty = Vec::new();
+            ring::encode(&mut empty, &RecordBatch::new_empty(schema.clone())).map_err(std::io::Error::other)?;
+            Ok(GrantedTable { name: name.to_string(), empty })
+        };
         let order = Order::Start {
-            tables: tables.iter().map(|(name, _)| name.to_string()).collect(),
+            tables: tables.iter().map(table).collect::<std::io::Result<_>>().map_err(failed)?,
             plugins: plugins.iter().map(Hosted::order).collect(),
         };
         // Fits the socket unless the options are very long; then it waits for the process to read.

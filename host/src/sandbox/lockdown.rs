@@ -94,16 +94,14 @@ fn all_capabilities() -> impl Iterator<Item = CapabilitySet> {
 pub(super) fn keep_descriptors(count: u32) -> io::Result<Vec<OwnedFd>> {
     let end = FIRST_FD + RawFd::try_from(count).unwrap_or(0);
     for fd in open_descriptors()?.into_iter().filter(|fd| *fd >= end) {
-        // SAFETY: the process has just begun and nothing in it owns a descriptor yet but the standard streams.
-        // The one that listed the others is closed already, which closing tells by an error that is not kept.
+        // SAFETY: it is open, and nothing owns it: the process has just begun, and uses the standard streams only.
         unsafe { rustix::io::close(fd) };
     }
     let open = open_descriptors()?;
     if (FIRST_FD..end).any(|fd| !open.contains(&fd)) {
         return Err(io::Error::other("one that was promised is not there"));
     }
-    // The listing's own descriptor is the first free number, and closed again.
-    if open.iter().any(|fd| *fd > end) {
+    if open.iter().any(|fd| *fd >= end) {
         return Err(io::Error::other("one stayed open"));
     }
     let own = |fd| {
@@ -114,12 +112,14 @@ pub(super) fn keep_descriptors(count: u32) -> io::Result<Vec<OwnedFd>> {
 }
 
 fn open_descriptors() -> io::Result<Vec<RawFd>> {
-    std::fs::read_dir("/proc/self/fd")?
-        .map(|entry| {
-            let name = entry?.file_name();
-            name.to_str().and_then(|name| name.parse().ok()).ok_or_else(|| io::Error::other("not a number"))
-        })
-        .collect()
+    let numbers = std::fs::read_dir("/proc/self/fd")?.map(|entry| {
+        let name = entry?.file_name();
+        name.to_str().and_then(|name| name.parse::<RawFd>().ok()).ok_or_else(|| io::Error::other("not a number"))
+    });
+    let mut open = numbers.collect::<io::Result<Vec<_>>>()?;
+    // The listing's own is closed by now.
+    open.retain(|fd| std::fs::symlink_metadata(format!("/proc/self/fd/{fd}")).is_ok());
+    Ok(open)
 }
 
 /// Reads back what was asked for, from the kernel's own account of this process.

@@ -114,9 +114,3 @@ pub fn enter_if_asked() -> Option<ExitCode> {
     };
     Some(done.map_or_else(|()| ExitCode::from(Kind::Software as u8), |()| ExitCode::SUCCESS))
 }
-
-/// Becomes the sandbox, if this process was started to be it.
-#[must_use]
-pub fn enter_if_asked() -> Option<std::process::ExitCode> {
-    None
-}

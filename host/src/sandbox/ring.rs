@@ -62,11 +62,8 @@ impl Ring {
         let memory: &mut [u8] = &mut self.slots[slot].memory;
         let start = offset.next_multiple_of(ALIGNMENT);
         let Some(room) = memory.get_mut(start..) else { return Ok(None) };
-        let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)?;
         let mut cursor = Cursor::new(room);
-        let written = StreamWriter::try_new_with_options(&mut cursor, &batch.schema(), options)
-            .and_then(|mut writer| writer.write(batch).and_then(|()| writer.finish()));
-        match written {
+        match encode(&mut cursor, batch) {
             Ok(()) => Ok(Some(start..start + usize::try_from(cursor.position()).unwrap_or(usize::MAX))),
             Err(ArrowError::IoError(_, error)) if error.kind() == io::ErrorKind::WriteZero => Ok(None),
             Err(error) => Err(error),
@@ -100,6 +97,20 @@ impl Slot {
         )?;
         Ok(Self { file, memory, readers: 0 })
     }
+}
+
+/// Writes a batch as an Arrow stream.
+pub(super) fn encode(writer: impl io::Write, batch: &RecordBatch) -> Result<(), ArrowError> {
+    let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)?;
+    let mut writer = StreamWriter::try_new_with_options(writer, &batch.schema(), options)?;
+    writer.write(batch)?;
+    writer.finish()
+}
+
+/// Reads it again. The batch's columns refer to the buffer.
+pub(super) fn decode(mut stream: Buffer) -> Result<RecordBatch, ArrowError> {
+    let batch = StreamDecoder::new().decode(&mut stream)?;
+    batch.ok_or_else(|| ArrowError::IpcError("the stream has no batch".to_owned()))
 }
 
 /// An anonymous file with these bytes, which nobody can change any more.
@@ -167,10 +178,9 @@ impl Slots {
         let end = offset.checked_add(length).ok_or_else(wrong)?;
         let bytes = memory.get(offset..end).ok_or_else(wrong)?;
         // SAFETY: the pointer and length are those of a slice of the mapping, which the buffer keeps alive.
-        let mut buffer =
+        let stream =
             unsafe { Buffer::from_custom_allocation(NonNull::from(bytes).cast(), length, memory.clone()) };
-        let mut decoder = StreamDecoder::new();
-        decoder.decode(&mut buffer)?.ok_or_else(wrong)
+        decode(stream)
     }
 }
 

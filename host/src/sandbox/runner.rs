@@ -14,7 +14,7 @@ use super::outputs::cut;
 use super::ring;
 use super::state::State;
 use super::view::Table;
-use super::wire::{End, Fault, IntervalOrder, PluginOrder, Put, Reason};
+use super::wire::{End, Fault, GrantedTable, IntervalOrder, PluginOrder, Put, Reason};
 use super::wit::{ANALYSIS, Failure};
 use super::work::Stop;
 
@@ -25,7 +25,7 @@ pub(super) struct Runner {
     pre: Pre,
     given: Arc<Given>,
     /// The tables granted, as indexes into the sandbox's tables.
-    pub(super) tables: Vec<usize>,
+    tables: Vec<usize>,
     state: State,
 }
 
@@ -52,7 +52,7 @@ impl Runner {
     pub(super) fn load(
         engine: &Engine,
         linker: &Linker<Call>,
-        tables: &[String],
+        tables: &[GrantedTable],
         order: PluginOrder,
         code: &OwnedFd,
     ) -> wasmtime::Result<Self> {
@@ -65,7 +65,7 @@ impl Runner {
         let instance = linker.instantiate_pre(&component)?;
         let (configure, analyze) = exports(&component)
             .ok_or_else(|| wasmtime::Error::msg("an export is gone since it was compiled"))?;
-        let table_names = order.tables.iter().filter_map(|table| tables.get(*table as usize).cloned());
+        let table_names = order.tables.iter().filter_map(|table| Some(tables.get(*table as usize)?.name.clone()));
         let given = Given {
             table_names: table_names.collect(),
             options: order.options.into_iter().collect(),
@@ -81,14 +81,21 @@ impl Runner {
         })
     }
 
-    /// Calls the plugin once. Outputs and state are kept together, and only if it goes well.
+    /// Those of the sandbox's tables that the plugin was granted.
+    fn granted(&self, tables: &[Arc<Table>]) -> Vec<Arc<Table>> {
+        self.tables.iter().filter_map(|table| tables.get(*table).cloned()).collect()
+    }
+
+    /// Calls the plugin once. State and outputs are kept together, and only if it goes well; of `configure`,
+    /// of which there is no interval to put anything out for, the state and the log.
     pub(super) fn run(
         &mut self,
         export: Export,
         interval: IntervalOrder,
         skipped: u32,
-        tables: Vec<Arc<Table>>,
+        tables: &[Arc<Table>],
     ) -> (End, Vec<Put>) {
+        let tables = self.granted(tables);
         let call = Call::new(self.given.clone(), interval, skipped, tables, self.state.clone());
         let mut store = Store::new(&self.engine, call);
         store.limiter(|call| &mut call.meter);
@@ -106,10 +113,11 @@ impl Runner {
             }
             Err(error) => Err(fault(&error, store.data())),
         };
-        let (puts, state) = store.into_data().finish(end.is_ok());
-        if let Some(state) = state {
+        let Call { state, outputs, .. } = store.into_data();
+        if end.is_ok() {
             self.state = state;
         }
+        let puts = outputs.finish(end.is_ok() && matches!(export, Export::Analyze));
         (end, puts)
     }
 

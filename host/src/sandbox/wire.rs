@@ -7,9 +7,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Order {
     /// The first order: what there is.
-    Start { tables: Vec<String>, plugins: Vec<PluginOrder> },
+    Start { tables: Vec<GrantedTable>, plugins: Vec<PluginOrder> },
     /// Call these plugins, in this order, with the snapshots in this slot.
     Analyze { interval: IntervalOrder, slot: u32, tables: Vec<TableOrder>, plugins: Vec<CallOrder> },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct GrantedTable {
+    pub(super) name: String,
+    /// An Arrow stream without rows, for the table's columns.
+    pub(super) empty: Vec<u8>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -41,7 +48,7 @@ pub(super) struct IntervalOrder {
 }
 
 /// Where in the slot a table's Arrow stream is, and how complete it is.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct TableOrder {
     pub(super) offset: u64,
     pub(super) length: u64,

@@ -1,6 +1,6 @@
 //! Tables, read by pages of whole columns. A page shares the column's memory until it is copied into the guest.
 
-use arrow::buffer::{Buffer, ScalarBuffer};
+use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::ArrowNativeType;
 use wasmtime::component::LinkerInstance;
 
@@ -88,20 +88,23 @@ fn read<T: ArrowNativeType>(
     Ok(List::page(values, first, count))
 }
 
-fn read_raw(call: &mut Call, (table, column, first, count): Page) -> Result<List<u8>, Refusal> {
-    let table = call.table(table)?;
-    let data = call.work.data(&table, column)?;
-    let (buffer, width): (&Buffer, usize) = match data {
-        Data::U64(values) => (values.inner(), 8),
-        Data::S64(values) => (values.inner(), 8),
-        Data::F64(values) => (values.inner(), 8),
-        Data::Average(average) => (average.means().inner(), 8),
-        Data::Text(text) => (text.codes.inner(), 4),
+fn read_raw(call: &mut Call, (number, column, first, count): Page) -> Result<List<u8>, Refusal> {
+    let table = call.table(number)?;
+    let buffer = match call.work.data(&table, column)? {
+        Data::U64(values) => values.inner(),
+        Data::S64(values) => values.inner(),
+        Data::F64(values) => values.inner(),
+        Data::Average(average) => average.means().inner(),
+        // The same codes as `read-texts` gives for the page.
+        Data::Text(_) => {
+            let texts = read_texts(call, (number, column, first, count))?;
+            return Ok(texts.codes.0.into_inner().into());
+        }
         Data::Buckets(_) => return Err(wrong_kind(&table, column).into()),
     };
     let (first, count) = place(&table, first, count)?;
-    few(count * width)?;
-    Ok(buffer.slice_with_length(first * width, count * width).into())
+    few(count * 8)?;
+    Ok(buffer.slice_with_length(first * 8, count * 8).into())
 }
 
 fn read_texts(call: &mut Call, (table, column, first, count): Page) -> Result<Texts, Refusal> {

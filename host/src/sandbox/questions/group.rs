@@ -216,13 +216,6 @@ impl Groups {
             ("max", Data::S64(values)) => {
                 Data::S64(self.extreme(work, values, i64::MIN, i64::max).map_err(stop)?)
             }
-            // Both pass over what is not a number, unless there is nothing else.
-            ("min", Data::F64(values)) => {
-                Data::F64(self.extreme(work, values, f64::NAN, f64::min).map_err(stop)?)
-            }
-            ("max", Data::F64(values)) => {
-                Data::F64(self.extreme(work, values, f64::NAN, f64::max).map_err(stop)?)
-            }
             ("mean", Data::Average(average)) => {
                 let counts = self.fold(work, &average.counts, 0, u64::wrapping_add).map_err(stop)?;
                 self.means(&self.sums(work, &average.sums).map_err(stop)?, &counts)
@@ -236,10 +229,13 @@ impl Groups {
                 let merged = self.merge(work, buckets).map_err(Some)?;
                 Data::F64((0..self.count).map(|group| bucket_quantile(&merged, group, share)).collect())
             }
-            (_, Data::Text(_) | Data::Average(_) | Data::Buckets(_)) => return Err(None),
+            ("share", Data::Average(_)) | (_, Data::Text(_) | Data::Buckets(_)) => return Err(None),
             (_, numbers) => {
                 let values = floats(numbers).ok_or(None)?;
                 match op {
+                    // Both pass over what is not a number, unless there is nothing else.
+                    "min" => Data::F64(self.extreme(work, &values, f64::NAN, f64::min).map_err(stop)?),
+                    "max" => Data::F64(self.extreme(work, &values, f64::NAN, f64::max).map_err(stop)?),
                     "mean" => {
                         let sums = self.fold(work, &values, 0.0, |a, b| a + b).map_err(stop)?;
                         let counts = self.counts(work).map_err(stop)?;
@@ -351,6 +347,7 @@ fn floats(data: &Data) -> Option<ScalarBuffer<f64>> {
         Data::U64(values) => values.iter().map(|value| *value as f64).collect(),
         Data::S64(values) => values.iter().map(|value| *value as f64).collect(),
         Data::F64(values) => values.clone(),
-        Data::Text(_) | Data::Average(_) | Data::Buckets(_) => return None,
+        Data::Average(average) => average.means().clone(),
+        Data::Text(_) | Data::Buckets(_) => return None,
     })
 }
