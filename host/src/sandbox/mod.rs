@@ -1,15 +1,61 @@
 //! Where plugins run: a process without privileges, fed through shared memory, answering in bounded messages.
+//!
+//! In the order in which data passes: the host's handle is here, with what it believes of the answers in
+//! `answers`. `ring` and `channel` lead to a process that `spawn` started, `lockdown` stripped and `child` runs;
+//! `compile` is the other such process. In the sandbox, `runner` gives each call of a plugin an instance in
+//! Wasmtime (`engine`), whose imports (`guest`) work on the call's own data (`call`, `view`, `questions`,
+//! `outputs`, `state`, `work`). `wire` is what crosses between the processes, `wit` what crosses into Wasm, and
+//! every bound is in `limits`.
+//!
+//! The host neither parses a component nor loads compiled code, and believes nothing that a sandbox says
+//! before it has checked it. A plugin that misbehaves loses its turn, for one of these reasons:
+//!
+//! | reason | |
+//! |---|---|
+//! | `deadline` | it used the processor time of its deadline |
+//! | `stalled` | it was not done after ten times its deadline by the clock |
+//! | `memory` | it was refused memory, and trapped |
+//! | `stack` | it recursed too deeply |
+//! | `trap` | it trapped otherwise |
+//! | `output` | it went on putting out what was refused, or handed over too much at once |
+//! | `host-calls` | it called the host too often |
+//! | `failed` | it said itself that it failed |
+//! | `killed` | its process had to be ended; what it kept is lost |
+//! | `skipped` | it was not called |
+//!
+//! Plugins of one sandbox run one after the other, so they are not protected from each other's timing.
+
+mod answers;
+mod call;
+mod channel;
+mod child;
+mod compile;
+mod engine;
+mod guest;
+mod handle;
+mod limits;
+mod lockdown;
+mod outputs;
+mod questions;
+mod ring;
+mod runner;
+mod spawn;
+mod state;
+mod view;
+mod wire;
+mod wit;
+mod work;
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::Kind;
 use crate::event::Output;
-use crate::snapshot::{Interval, Snapshot};
+pub use handle::Sandbox;
 
 /// A setting that the operator gives to a plugin.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,62 +102,15 @@ pub struct Answer {
     pub outputs: Vec<Output>,
 }
 
-/// The sandbox process of one tenant, with its plugins.
-#[derive(Debug)]
-pub struct Sandbox {}
-
-impl Sandbox {
-    /// Compiles each plugin in a process of its own, starts the sandbox, and configures the plugins.
-    pub fn start(_plugins: Vec<Plugin>) -> Result<Self> {
-        Err(Error::new(Kind::Software, "not built yet"))
-    }
-
-    /// The sandbox's process now; another one after it had to be killed.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        0
-    }
-
-    /// Hands an interval's snapshots to every plugin. Never blocks: a plugin that has not yet answered the
-    /// last interval misses this one.
-    pub fn analyze(&mut self, _interval: &Interval, _snapshots: &[Snapshot]) -> Result<()> {
-        Ok(())
-    }
-
-    /// What has been answered by now. Also keeps watch: a sandbox that outlived deadline and grace is killed
-    /// and replaced here.
-    pub fn answers(&mut self) -> Result<Vec<Answer>> {
-        Ok(Vec::new())
-    }
-
-    /// No call is under way.
-    #[must_use]
-    pub fn idle(&self) -> bool {
-        true
-    }
-
-    /// When [`Sandbox::answers`] has to be called next, even if the channel stays silent.
-    #[must_use]
-    pub fn wake(&self) -> Option<Instant> {
-        None
-    }
-
-    /// Intervals for which a plugin was not called, over all plugins.
-    #[must_use]
-    pub fn skipped(&self) -> u64 {
-        0
-    }
-}
-
-impl AsFd for Sandbox {
-    /// Readable when there may be something to answer.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        unimplemented!("the sandbox is not built yet")
-    }
-}
-
-/// Becomes the sandbox, if this process was started to be it.
+/// To be called first thing in `main`: if this process was started to be a sandbox or a compiler, it is that
+/// until it ends, and the exit code says how that went.
 #[must_use]
-pub fn enter_if_asked() -> Option<std::process::ExitCode> {
-    None
+pub fn enter_if_asked() -> Option<ExitCode> {
+    let (role, left) = spawn::asked()?;
+    let done = match (role, left) {
+        (spawn::Role::Sandbox, Some(left)) => child::main(left),
+        (spawn::Role::Compiler, Some(left)) => compile::main(left),
+        (_, None) => Err(()),
+    };
+    Some(done.map_or_else(|()| ExitCode::from(Kind::Software as u8), |()| ExitCode::SUCCESS))
 }

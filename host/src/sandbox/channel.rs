@@ -1,0 +1,211 @@
+//! Messages between the host and a process without privileges: packets of a bounded size on a socket that
+//! keeps their edges, a message being one or more of them. Both ends bound what they take. Descriptors sent
+//! along are dropped by the kernel, because nothing here asks for them.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::limits::{MESSAGE_BYTES, PACKET_BYTES};
+
+/// A packet's first byte: is this the end of the message?
+const MORE: u8 = 0;
+const LAST: u8 = 1;
+
+/// Why there is no message.
+#[derive(Debug)]
+pub(super) enum Silence {
+    /// Nothing, or not all of it, has come yet.
+    Waiting,
+    /// The other end is gone.
+    Closed,
+    /// What came is not a message: too large, or not what the types say.
+    Garbage,
+}
+
+#[derive(Debug)]
+pub(super) struct Channel {
+    socket: OwnedFd,
+    /// The packets so far of a message that is not complete.
+    partial: Vec<u8>,
+    packet: Vec<u8>,
+}
+
+impl Channel {
+    /// Both ends: this one, and the socket for the process at the other.
+    pub(super) fn pair() -> io::Result<(Self, OwnedFd)> {
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        Ok((Self::new(ours), theirs))
+    }
+
+    pub(super) fn new(socket: OwnedFd) -> Self {
+        Self { socket, partial: Vec::new(), packet: vec![0; PACKET_BYTES + 1] }
+    }
+
+    /// Sends a message, waiting for room until then; never, without a time.
+    pub(super) fn send<T: Serialize>(&self, message: &T, until: Until) -> io::Result<()> {
+        let bytes = postcard::to_stdvec(message).map_err(io::Error::other)?;
+        if bytes.len() > MESSAGE_BYTES {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the message is too large"));
+        }
+        let mut parts = bytes.chunks(PACKET_BYTES - 1).peekable();
+        while let Some(part) = parts.next() {
+            let mut packet = Vec::with_capacity(part.len() + 1);
+            packet.push(if parts.peek().is_some() { MORE } else { LAST });
+            packet.extend_from_slice(part);
+            self.send_packet(&packet, until)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn send_packet(&self, packet: &[u8], until: Until) -> io::Result<()> {
+        loop {
+            match send(&self.socket, packet, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(_) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.wait(PollFlags::OUT, until)?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The next message, if all of it is there.
+    pub(super) fn receive<T: DeserializeOwned>(&mut self) -> Result<T, Silence> {
+        loop {
+            let length = match recv(&self.socket, self.packet.as_mut_slice(), RecvFlags::DONTWAIT) {
+                // An empty packet looks the same, and is nothing that either end sends.
+                Ok((_, 0)) => return Err(Silence::Closed),
+                Ok((_, length)) => length,
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => return Err(Silence::Waiting),
+                Err(_) => return Err(Silence::Closed),
+            };
+            let part = &self.packet[1..length];
+            if length > PACKET_BYTES || part.is_empty() || self.partial.len() + part.len() > MESSAGE_BYTES {
+                return Err(Silence::Garbage);
+            }
+            self.partial.extend_from_slice(part);
+            match self.packet[0] {
+                MORE => {}
+                LAST => {
+                    let message = std::mem::take(&mut self.partial);
+                    return match postcard::take_from_bytes(&message) {
+                        Ok((message, [])) => Ok(message),
+                        _ => Err(Silence::Garbage),
+                    };
+                }
+                _ => return Err(Silence::Garbage),
+            }
+        }
+    }
+
+    /// The next message, waiting for it; `Waiting` if it has not come until then.
+    pub(super) fn receive_until<T: DeserializeOwned>(&mut self, until: Until) -> Result<T, Silence> {
+        loop {
+            match self.receive() {
+                Err(Silence::Waiting) => match self.wait(PollFlags::IN, until) {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(Silence::Waiting),
+                    Err(_) => return Err(Silence::Closed),
+                },
+                other => return other,
+            }
+        }
+    }
+
+    fn wait(&self, what: PollFlags, until: Until) -> io::Result<()> {
+        let left = match until {
+            Until::Ever => None,
+            Until::Now => Some(Duration::ZERO),
+            Until::Then(then) => Some(then.saturating_duration_since(Instant::now())),
+        };
+        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+        match poll(&mut [PollFd::new(&self.socket, what)], timeout.as_ref()) {
+            Ok(0) => Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// How long to wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Until {
+    Now,
+    Then(Instant),
+    Ever,
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ends() -> (Channel, Channel) {
+        let (ours, theirs) = Channel::pair().unwrap();
+        (ours, Channel::new(theirs))
+    }
+
+    #[test]
+    fn messages_of_many_packets_arrive_whole() {
+        let (ours, mut theirs) = ends();
+        let sent: Vec<u8> = (0..PACKET_BYTES * 2).map(|n| n as u8).collect();
+        ours.send(&sent, Until::Now).unwrap();
+        assert_eq!(theirs.receive::<Vec<u8>>().unwrap(), sent);
+        assert!(matches!(theirs.receive::<Vec<u8>>(), Err(Silence::Waiting)));
+        drop(ours);
+        assert!(matches!(theirs.receive::<Vec<u8>>(), Err(Silence::Closed)));
+    }
+
+    #[test]
+    fn a_full_socket_does_not_block() {
+        let (ours, _theirs) = ends();
+        let packet = vec![LAST; PACKET_BYTES];
+        let refused = (0..10_000).find_map(|_| ours.send_packet(&packet, Until::Now).err());
+        assert_eq!(refused.unwrap().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn what_is_not_a_message_is_garbage() {
+        let packets: [&[u8]; 5] = [
+            &[LAST],                       // nothing in it
+            &[9, 1],                       // an unknown mark
+            &[LAST, 5, 1],                 // shorter than it says
+            &[LAST, 1, 1, 1],              // longer than it says
+            &[LAST; PACKET_BYTES + 1],     // more than a packet
+        ];
+        for packet in packets {
+            let (ours, mut theirs) = ends();
+            ours.send_packet(packet, Until::Now).unwrap();
+            assert!(matches!(theirs.receive::<Vec<u8>>(), Err(Silence::Garbage)), "{:?}", packet.len());
+        }
+    }
+
+    #[test]
+    fn a_message_without_end_is_garbage() {
+        let (ours, mut theirs) = ends();
+        let packet = vec![MORE; PACKET_BYTES];
+        let end = (0..1_000).find_map(|_| {
+            ours.send_packet(&packet, Until::Now).unwrap();
+            match theirs.receive::<Vec<u8>>() {
+                Err(Silence::Waiting) => None,
+                other => Some(other),
+            }
+        });
+        assert!(matches!(end, Some(Err(Silence::Garbage))));
+    }
+}

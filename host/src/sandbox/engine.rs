@@ -1,0 +1,96 @@
+//! How Wasmtime is set up, the same where components are compiled and where they run.
+
+use std::sync::LazyLock;
+
+use wasmtime::component::Linker;
+use wasmtime::{Config, Engine, ResourceLimiter, WasmBacktraceDetails};
+
+use super::call::Call;
+use super::guest;
+use super::limits::{INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES, WASM_STACK};
+
+pub(super) fn engine() -> wasmtime::Result<Engine> {
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        // A plugin that loops is found at its next branch backwards or call.
+        .epoch_interruption(true)
+        .max_wasm_stack(WASM_STACK)
+        // The same bytes in give the same bytes out, on every processor.
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true)
+        // The interface is synchronous, and one plugin runs at a time.
+        .concurrency_support(false)
+        // Memory images are files that Wasmtime writes, which a sandbox has no right to.
+        .memory_init_cow(false)
+        // A compiler is one process with one thread that works; several run side by side.
+        .parallel_compilation(false)
+        // Names in a trap's message, without whatever an environment variable asks for.
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable);
+    Engine::new(&config)
+}
+
+/// All that a plugin can import.
+pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Call>> {
+    let mut linker = Linker::new(engine);
+    guest::offer(&mut linker)?;
+    Ok(linker)
+}
+
+/// The interfaces that a plugin can import, for messages.
+pub(super) static OFFERED: LazyLock<String> = LazyLock::new(|| guest::INTERFACES.join(", "));
+
+/// Bounds what a component's instances take, all of its memories and tables together.
+#[derive(Debug)]
+pub(super) struct Meter {
+    limit: u64,
+    memory: u64,
+    elements: usize,
+    /// Memory was refused, which is why the guest traps if it does.
+    pub(super) refused: bool,
+}
+
+impl Meter {
+    pub(super) fn new(limit: u64) -> Self {
+        Self { limit, memory: 0, elements: 0, refused: false }
+    }
+}
+
+impl ResourceLimiter for Meter {
+    fn memory_growing(&mut self, now: usize, wanted: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let memory = self.memory.saturating_add(wanted.saturating_sub(now) as u64);
+        if memory > self.limit {
+            self.refused = true;
+            return Ok(false);
+        }
+        self.memory = memory;
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.refused = true;
+        Ok(())
+    }
+
+    fn table_growing(&mut self, now: usize, wanted: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let elements = self.elements.saturating_add(wanted.saturating_sub(now));
+        if elements > TABLE_ELEMENTS {
+            self.refused = true;
+            return Ok(false);
+        }
+        self.elements = elements;
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        INSTANCES
+    }
+
+    fn tables(&self) -> usize {
+        TABLES
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES
+    }
+}

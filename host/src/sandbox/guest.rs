@@ -1,0 +1,78 @@
+//! The functions that a plugin imports. None of them traps on account of its arguments: what is refused is
+//! refused with a value. Only a call that has used up what it may use is ended.
+
+mod asking;
+mod giving;
+mod reading;
+
+use wasmtime::component::{ComponentNamedList, Lift, Linker, LinkerInstance, Lower};
+
+use super::call::Call;
+use super::wit::Failure;
+use super::work::{Refusal, Stop};
+
+/// The interfaces of the package.
+pub(super) const INTERFACES: [&str; 7] = [
+    "weir:plugin/types@0.1.0",
+    "weir:plugin/interval@0.1.0",
+    "weir:plugin/tables@0.1.0",
+    "weir:plugin/questions@0.1.0",
+    "weir:plugin/output@0.1.0",
+    "weir:plugin/state@0.1.0",
+    "weir:plugin/options@0.1.0",
+];
+
+pub(super) fn offer(linker: &mut Linker<Call>) -> wasmtime::Result<()> {
+    let [types, interval, tables, questions, output, state, options] = INTERFACES;
+    // No functions, but a component imports the types of the others from there.
+    linker.instance(types)?;
+    giving::interval(&mut linker.instance(interval)?)?;
+    reading::tables(&mut linker.instance(tables)?)?;
+    asking::questions(&mut linker.instance(questions)?)?;
+    giving::output(&mut linker.instance(output)?)?;
+    giving::state(&mut linker.instance(state)?)?;
+    giving::options(&mut linker.instance(options)?)
+}
+
+/// Offers one function. Every call of it is counted first.
+fn function<P, R>(
+    instance: &mut LinkerInstance<'_, Call>,
+    name: &str,
+    body: fn(&mut Call, P) -> R,
+) -> wasmtime::Result<()>
+where
+    P: ComponentNamedList + Lift + 'static,
+    R: ComponentNamedList + Lower + 'static,
+{
+    instance.func_wrap(name, move |mut store, arguments: P| {
+        let call: &mut Call = store.data_mut();
+        call.enter()?;
+        Ok(body(call, arguments))
+    })
+}
+
+/// Offers a function whose work can end the call.
+fn long_function<P, R>(
+    instance: &mut LinkerInstance<'_, Call>,
+    name: &str,
+    body: fn(&mut Call, P) -> Result<R, Refusal>,
+) -> wasmtime::Result<()>
+where
+    P: ComponentNamedList + Lift + 'static,
+    R: Lower + 'static,
+{
+    instance.func_wrap(name, move |mut store, arguments: P| {
+        let call: &mut Call = store.data_mut();
+        call.enter()?;
+        Ok((value(body(call, arguments))?,))
+    })
+}
+
+/// A refusal that is a value for the guest, or the end of its call.
+fn value<T>(result: Result<T, Refusal>) -> Result<Result<T, Failure>, Stop> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(Refusal::Failure(failure)) => Ok(Err(failure)),
+        Err(Refusal::Stop(stop)) => Err(stop),
+    }
+}

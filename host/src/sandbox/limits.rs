@@ -1,0 +1,95 @@
+//! Every bound of the sandbox in one place, each with what it bounds. A plugin is told of the bounds that it
+//! can meet by a failure with a reason; those of the host need nobody's good will.
+
+use std::time::Duration;
+
+// What one sandbox holds.
+
+/// A tenant with endless plugins: each is a compiled component, kept in memory, and a descriptor at exec.
+pub(super) const PLUGINS: usize = 64;
+/// A component made to be read rather than run. The compiler's own bounds come on top.
+pub(super) const COMPONENT_BYTES: usize = 64 << 20;
+/// Compiled code that is far larger than what it was compiled from.
+pub(super) const COMPILED_BYTES: usize = 256 << 20;
+/// A component that makes Cranelift compile for ever: processor time of the compiler.
+pub(super) const COMPILE_CPU: Duration = Duration::from_secs(60);
+/// The same on a machine that gives the compiler no time to use.
+pub(super) const COMPILE_WALL: Duration = Duration::from_secs(180);
+/// A component that makes Cranelift allocate for ever: private memory of the compiler.
+pub(super) const COMPILE_MEMORY: u64 = 1 << 30;
+/// Private memory of the sandbox beside the largest guest's: Wasmtime, columns that were converted, derived
+/// tables, outputs. What would need more ends the process, not the machine.
+pub(super) const SANDBOX_MEMORY: u64 = 512 << 20;
+/// A sandbox that does not come up.
+pub(super) const START_WALL: Duration = Duration::from_secs(30);
+
+// What one call may use.
+
+/// Wall-clock time for each unit of the deadline. The deadline itself is processor time, so that a plugin is
+/// not to blame for a busy machine; this bounds one that is never given the processor.
+pub(super) const STALL_FACTOR: u32 = 10;
+/// On top of that, before the host ends a sandbox that does not end a call by itself.
+pub(super) const GRACE: Duration = Duration::from_millis(500);
+/// How often the deadline is looked at.
+pub(super) const TICK: Duration = Duration::from_millis(2);
+/// How many rows a question goes through between two looks at the deadline: epochs interrupt Wasm only.
+pub(super) const ROWS_BETWEEN_LOOKS: usize = 1 << 14;
+/// Sorting cannot be interrupted, so it is bounded instead; a tenth of a second.
+pub(super) const SORT_ROWS: usize = 1 << 20;
+/// Histograms of very many groups, added up: groups times buckets, of eight bytes each.
+pub(super) const MERGED_BUCKETS: usize = 1 << 23;
+/// A guest that does nothing but call the host. Reading is by page, so a few dozen calls do.
+pub(super) const HOST_CALLS: u32 = 1 << 20;
+/// A string or list from the guest that would have to be allocated here before it could be refused.
+pub(super) const HOST_CALL_BYTES: usize = 2 << 20;
+/// A page that would not fit a guest's memory anyway.
+pub(super) const READ_BYTES: usize = 16 << 20;
+/// Recursion in the guest; also keeps Wasm on the process's own stack.
+pub(super) const WASM_STACK: usize = 512 << 10;
+/// Function tables grown to exhaust what `memory` does not count, over all of a component's tables.
+pub(super) const TABLE_ELEMENTS: usize = 1 << 20;
+/// Components made of very many small parts. Python needs 38 instances.
+pub(super) const INSTANCES: usize = 256;
+pub(super) const TABLES: usize = 256;
+pub(super) const MEMORIES: usize = 64;
+/// Questions asked to fill the sandbox's memory: derived tables of one call, and the bytes of their columns.
+pub(super) const DERIVED_TABLES: usize = 256;
+pub(super) const DERIVED_BYTES: usize = 64 << 20;
+/// Conditions, keys or aggregates of one question.
+pub(super) const QUESTION_TERMS: usize = 64;
+
+// What one call may put out. The host counts again.
+
+/// Metrics, reports, artefacts and log lines of one call.
+pub(super) const OUTPUTS: usize = 10_000;
+/// Their bytes, all together.
+pub(super) const OUTPUT_BYTES: usize = 1 << 20;
+/// Log lines of one call; they are kept even if the call fails. More are counted and dropped.
+pub(super) const LOG_LINES: usize = 256;
+/// Bytes of one log line, title or message; longer ones are cut or refused.
+pub(super) const TEXT_BYTES: usize = 4 << 10;
+/// Bytes of the name of a metric, label, artefact, report or state key.
+pub(super) const NAME_BYTES: usize = 256;
+/// Labels of a metric, fields of a report.
+pub(super) const LABELS: usize = 32;
+/// Refused outputs after which a guest that does not stop is stopped.
+pub(super) const REFUSALS: u32 = 1_000;
+/// Labels that never repeat: counters whose totals the host keeps for a plugin.
+pub(super) const SERIES: usize = 10_000;
+/// State of one plugin: keys and values.
+pub(super) const STATE_BYTES: usize = 64 << 10;
+pub(super) const STATE_KEYS: usize = 1_024;
+/// Trap messages and the like, which a guest can make long.
+pub(super) const FAULT_BYTES: usize = 2 << 10;
+
+// What crosses between the processes.
+
+/// One packet. A socket's default buffer holds three.
+pub(super) const PACKET_BYTES: usize = 64 << 10;
+/// A message of many packets, made to be kept in the host's memory: an answer's outputs, and what frames them.
+pub(super) const MESSAGE_BYTES: usize = 2 << 20;
+/// Snapshots that are under way at once; a plugin that is late by more misses intervals.
+pub(super) const SLOTS: usize = 3;
+/// One interval's snapshots of all tables. Pages are taken when they are first written, so that only
+/// what snapshots needed is ever used.
+pub(super) const SLOT_BYTES: usize = 256 << 20;

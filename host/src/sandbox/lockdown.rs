@@ -1,0 +1,153 @@
+//! How a process gives up everything but its fixed descriptors, before it touches a foreign byte, and how it
+//! makes sure that it has. Called while the process has one thread.
+#![allow(unsafe_code)] // Closing descriptors that nobody owns.
+
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
+
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, dumpable_behavior, getrlimit, set_dumpable_behavior, setrlimit,
+    setsid,
+};
+use rustix::thread::{CapabilitySet, CapabilitySets};
+
+/// The first descriptor after standard input, output and error, which are /dev/null.
+pub(super) const FIRST_FD: RawFd = 3;
+
+/// What is left to a process.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left {
+    /// A user and group of its own; none where the host has no privilege to give one.
+    pub(super) uid: Option<u32>,
+    /// Descriptors from [`FIRST_FD`] on.
+    pub(super) descriptors: u32,
+    /// Bytes of private memory.
+    pub(super) memory: u64,
+    /// Seconds of processor time.
+    pub(super) cpu: Option<u64>,
+}
+
+/// Gives up the rest, once the descriptors are those that are left.
+pub(super) fn enter(name: &std::ffi::CStr, left: Left) -> Result<(), String> {
+    let step = |what: &'static str| move |error: rustix::io::Errno| format!("cannot {what}: {error}");
+    rustix::thread::set_name(name).map_err(step("set the process's name"))?;
+    // Fails for the leader of a process group, which a spawned process is not.
+    setsid().map_err(step("begin a session"))?;
+
+    // No core file shows what plugins saw, no file grows, and memory ends here before it ends elsewhere.
+    let mut limits = vec![
+        (Resource::Core, 0),
+        (Resource::Fsize, 0),
+        // A few more than are open now, for reading /proc/self/status and for what loading code needs.
+        (Resource::Nofile, FIRST_FD as u64 + u64::from(left.descriptors) + 4),
+        (Resource::Data, left.memory),
+    ];
+    limits.extend(left.cpu.map(|seconds| (Resource::Cpu, seconds)));
+    for (resource, bound) in limits {
+        limit(resource, bound).map_err(step("lower a resource limit"))?;
+    }
+
+    let held = rustix::thread::capabilities(None).map_err(step("read the capabilities"))?.effective;
+    let bounding = held.contains(CapabilitySet::SETPCAP);
+    if bounding {
+        for capability in all_capabilities() {
+            rustix::thread::remove_capability_from_bounding_set(capability)
+                .map_err(step("drop the bounding set"))?;
+        }
+    }
+    if let Some(id) = left.uid {
+        let (uid, gid) = (rustix::fs::Uid::from_raw(id), rustix::fs::Gid::from_raw(id));
+        rustix::thread::set_thread_groups(&[]).map_err(step("drop the supplementary groups"))?;
+        rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(step("change the group"))?;
+        rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(step("change the user"))?;
+    }
+    rustix::thread::clear_ambient_capability_set().map_err(step("drop the ambient capabilities"))?;
+    let none = CapabilitySet::empty();
+    rustix::thread::set_capabilities(
+        None,
+        CapabilitySets { effective: none, permitted: none, inheritable: none },
+    )
+    .map_err(step("drop the capabilities"))?;
+    rustix::thread::set_no_new_privs(true).map_err(step("give up new privileges"))?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(step("become undumpable"))?;
+    verify(left, bounding)
+}
+
+/// From here on the process starts no thread and no other process.
+pub(super) fn last_thread() -> Result<(), String> {
+    limit(Resource::Nproc, 0).map_err(|error| format!("cannot lower a resource limit: {error}"))
+}
+
+fn limit(resource: Resource, bound: u64) -> rustix::io::Result<()> {
+    let bound = getrlimit(resource).maximum.map_or(bound, |maximum| maximum.min(bound));
+    setrlimit(resource, Rlimit { current: Some(bound), maximum: Some(bound) })
+}
+
+/// The capabilities that this kernel knows.
+fn all_capabilities() -> impl Iterator<Item = CapabilitySet> {
+    (0..u64::BITS)
+        .map(|bit| CapabilitySet::from_bits_retain(1 << bit))
+        .take_while(|one| rustix::thread::capability_is_in_bounding_set(*one).is_ok())
+}
+
+/// Closes every descriptor but the fixed ones, and owns those.
+pub(super) fn keep_descriptors(count: u32) -> io::Result<Vec<OwnedFd>> {
+    let end = FIRST_FD + RawFd::try_from(count).unwrap_or(0);
+    for fd in open_descriptors()?.into_iter().filter(|fd| *fd >= end) {
+        // SAFETY: it is open, and nothing owns it: the process has just begun, and uses the standard streams only.
+        unsafe { rustix::io::close(fd) };
+    }
+    let open = open_descriptors()?;
+    if (FIRST_FD..end).any(|fd| !open.contains(&fd)) {
+        return Err(io::Error::other("one that was promised is not there"));
+    }
+    if open.iter().any(|fd| *fd >= end) {
+        return Err(io::Error::other("one stayed open"));
+    }
+    let own = |fd| {
+        // SAFETY: the descriptor is open, as was just seen, and nothing else in this process owns it.
+        unsafe { std::os::fd::FromRawFd::from_raw_fd(fd) }
+    };
+    Ok((FIRST_FD..end).map(own).collect())
+}
+
+fn open_descriptors() -> io::Result<Vec<RawFd>> {
+    let numbers = std::fs::read_dir("/proc/self/fd")?.map(|entry| {
+        let name = entry?.file_name();
+        name.to_str().and_then(|name| name.parse::<RawFd>().ok()).ok_or_else(|| io::Error::other("not a number"))
+    });
+    let mut open = numbers.collect::<io::Result<Vec<_>>>()?;
+    // The listing's own is closed by now.
+    open.retain(|fd| std::fs::symlink_metadata(format!("/proc/self/fd/{fd}")).is_ok());
+    Ok(open)
+}
+
+/// Reads back what was asked for, from the kernel's own account of this process.
+fn verify(left: Left, bounding: bool) -> Result<(), String> {
+    let status = std::fs::read_to_string("/proc/self/status")
+        .map_err(|error| format!("cannot read /proc/self/status: {error}"))?;
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.map(|value| value.split_whitespace().collect::<Vec<_>>().join(" "))
+    };
+    let mut expected = vec![("NoNewPrivs", "1".to_owned()), ("Threads", "1".to_owned())];
+    let zero = "0".repeat(16);
+    expected.extend(["CapInh", "CapPrm", "CapEff", "CapAmb"].map(|set| (set, zero.clone())));
+    if bounding {
+        expected.push(("CapBnd", zero));
+    }
+    if let Some(id) = left.uid {
+        expected.extend([("Uid", format!("{id} {id} {id} {id}")), ("Gid", format!("{id} {id} {id} {id}"))]);
+        expected.push(("Groups", String::new()));
+    }
+    for (name, value) in expected {
+        let found = field(name);
+        if found.as_deref() != Some(value.as_str()) {
+            return Err(format!("{name} is {found:?} and not {value:?} after giving up privileges"));
+        }
+    }
+    match dumpable_behavior() {
+        Ok(DumpableBehavior::NotDumpable) => Ok(()),
+        other => Err(format!("still dumpable: {other:?}")),
+    }
+}

@@ -1,0 +1,171 @@
+//! Runs a plugin's calls, each in an instance of its own, and says how each ended.
+#![allow(unsafe_code)] // Loading compiled code.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
+use wasmtime::{Engine, Store, Trap, UpdateDeadline, WasmBacktrace};
+
+use super::call::{Call, Given};
+use super::limits::{FAULT_BYTES, HOST_CALL_BYTES};
+use super::outputs::cut;
+use super::ring;
+use super::state::State;
+use super::view::Table;
+use super::wire::{End, Fault, GrantedTable, IntervalOrder, PluginOrder, Put, Reason};
+use super::wit::{ANALYSIS, Failure};
+use super::work::Stop;
+
+/// A loaded plugin.
+#[derive(Debug)]
+pub(super) struct Runner {
+    engine: Engine,
+    pre: Pre,
+    given: Arc<Given>,
+    /// The tables granted, as indexes into the sandbox's tables.
+    tables: Vec<usize>,
+    state: State,
+}
+
+struct Pre {
+    instance: InstancePre<Call>,
+    configure: ComponentExportIndex,
+    analyze: ComponentExportIndex,
+}
+
+impl std::fmt::Debug for Pre {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pre")
+    }
+}
+
+/// What is called.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Export {
+    Configure,
+    Analyze,
+}
+
+impl Runner {
+    pub(super) fn load(
+        engine: &Engine,
+        linker: &Linker<Call>,
+        tables: &[GrantedTable],
+        order: PluginOrder,
+        code: &OwnedFd,
+    ) -> wasmtime::Result<Self> {
+        let code = ring::map(code, usize::try_from(order.code_bytes)?)?;
+        // SAFETY: compiled by a process of this same binary, which wrote to a file that was sealed when it had
+        // ended. Should a component have made that process write something else, it runs here and nowhere
+        // else, in a process which holds nothing that the component's plugin was not given anyway, beside
+        // the other plugins of the same tenant.
+        let component = unsafe { Component::deserialize(engine, &code) }?;
+        let instance = linker.instantiate_pre(&component)?;
+        let (configure, analyze) = exports(&component)
+            .ok_or_else(|| wasmtime::Error::msg("an export is gone since it was compiled"))?;
+        let table_names = order.tables.iter().filter_map(|table| Some(tables.get(*table as usize)?.name.clone()));
+        let given = Given {
+            table_names: table_names.collect(),
+            options: order.options.into_iter().collect(),
+            memory: order.memory,
+            deadline: Duration::from_nanos(order.deadline_ns),
+        };
+        Ok(Self {
+            engine: engine.clone(),
+            pre: Pre { instance, configure, analyze },
+            given: Arc::new(given),
+            tables: order.tables.iter().map(|table| *table as usize).collect(),
+            state: State::default(),
+        })
+    }
+
+    /// Those of the sandbox's tables that the plugin was granted.
+    fn granted(&self, tables: &[Arc<Table>]) -> Vec<Arc<Table>> {
+        self.tables.iter().filter_map(|table| tables.get(*table).cloned()).collect()
+    }
+
+    /// Calls the plugin once. State and outputs are kept together, and only if it goes well; of `configure`,
+    /// of which there is no interval to put anything out for, the state and the log.
+    pub(super) fn run(
+        &mut self,
+        export: Export,
+        interval: IntervalOrder,
+        skipped: u32,
+        tables: &[Arc<Table>],
+    ) -> (End, Vec<Put>) {
+        let tables = self.granted(tables);
+        let call = Call::new(self.given.clone(), interval, skipped, tables, self.state.clone());
+        let mut store = Store::new(&self.engine, call);
+        store.limiter(|call| &mut call.meter);
+        store.set_hostcall_fuel(HOST_CALL_BYTES);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|store| {
+            store.data().work.look()?;
+            Ok(UpdateDeadline::Continue(1))
+        });
+        let end = match self.call(&mut store, export) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(failure)) => {
+                let message = if failure.message.is_empty() { failure.reason } else { failure.message };
+                Err(Fault { reason: Reason::Failed, message: cut(&message, FAULT_BYTES) })
+            }
+            Err(error) => Err(fault(&error, store.data())),
+        };
+        let Call { state, outputs, .. } = store.into_data();
+        if end.is_ok() {
+            self.state = state;
+        }
+        let puts = outputs.finish(end.is_ok() && matches!(export, Export::Analyze));
+        (end, puts)
+    }
+
+    fn call(&self, store: &mut Store<Call>, export: Export) -> wasmtime::Result<Result<(), Failure>> {
+        let instance = self.pre.instance.instantiate(&mut *store)?;
+        let index = match export {
+            Export::Configure => &self.pre.configure,
+            Export::Analyze => &self.pre.analyze,
+        };
+        let function = instance.get_typed_func::<(), (Result<(), Failure>,)>(&mut *store, index)?;
+        let (result,) = function.call(store, ())?;
+        Ok(result)
+    }
+}
+
+/// `configure` and `analyze`, if the component has them.
+pub(super) fn exports(component: &Component) -> Option<(ComponentExportIndex, ComponentExportIndex)> {
+    let analysis = component.get_export_index(None, ANALYSIS)?;
+    let function = |name: &str| component.get_export_index(Some(&analysis), name);
+    Some((function("configure")?, function("analyze")?))
+}
+
+/// Why a call was ended, from what Wasmtime says of it and what the call had used.
+fn fault(error: &wasmtime::Error, call: &Call) -> Fault {
+    let reason = if let Some(Stop(reason)) = error.downcast_ref() {
+        *reason
+    } else if let Some(Trap::StackOverflow) = error.downcast_ref() {
+        Reason::Stack
+    } else if call.meter.refused {
+        // Guests trap, or give up, when they are refused memory.
+        Reason::Memory
+    } else if handed_over_too_much(error) {
+        Reason::Output
+    } else {
+        Reason::Trap
+    };
+    let mut message = error.root_cause().to_string();
+    if let Some(trace) = error.downcast_ref::<WasmBacktrace>() {
+        let names = trace.frames().iter().filter_map(|frame| frame.func_name()).take(5);
+        let names: Vec<_> = names.map(|name| cut(name, 100)).collect();
+        if !names.is_empty() {
+            message = format!("{}, in {}", cut(&message, FAULT_BYTES / 2), names.join(" < "));
+        }
+    }
+    Fault { reason, message: cut(&message, FAULT_BYTES) }
+}
+
+/// The error has no public type in Wasmtime; a test fails if its text changes.
+fn handed_over_too_much(error: &wasmtime::Error) -> bool {
+    error.root_cause().to_string().contains("fuel allocated for hostcalls has been exhausted")
+}

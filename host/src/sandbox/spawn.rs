@@ -1,0 +1,156 @@
+//! Starting a process of our own binary that is to give up its privileges: with a hidden first argument, an
+//! empty environment and fixed descriptors. The user it is to become is chosen here.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+
+use command_fds::{CommandFdExt, FdMapping};
+use rustix::thread::CapabilitySet;
+
+use super::lockdown::{FIRST_FD, Left};
+
+/// What the hidden process is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Sandbox,
+    Compiler,
+}
+
+impl Role {
+    const ALL: [Self; 2] = [Self::Sandbox, Self::Compiler];
+
+    /// Shows in a list of processes. Whoever types it gets a process that refuses to go on.
+    fn argument(self) -> &'static str {
+        match self {
+            Self::Sandbox => "internal:sandbox",
+            Self::Compiler => "internal:compiler",
+        }
+    }
+}
+
+/// Starts a process with these descriptors, from [`FIRST_FD`] on.
+pub(super) fn spawn(role: Role, files: Vec<OwnedFd>, left: Left) -> io::Result<Child> {
+    let mappings = (FIRST_FD..).zip(files).map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd });
+    let number = |number: Option<u64>| number.map_or_else(String::new, |number| number.to_string());
+    // The link names this very binary, even if another one lies at its path by now.
+    let mut program = std::path::PathBuf::from("/proc/self/exe");
+    if !program.exists() {
+        program = std::env::current_exe()?;
+    }
+    Command::new(program)
+        .arg0("weir")
+        .arg(role.argument())
+        .args([number(left.uid.map(u64::from)), left.descriptors.to_string()])
+        .args([left.memory.to_string(), number(left.cpu)])
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .fd_mappings(mappings.collect())
+        .map_err(io::Error::other)?
+        .spawn()
+}
+
+/// In the new process: what it was started for.
+pub(super) fn asked() -> Option<(Role, Option<Left>)> {
+    let mut arguments = std::env::args_os().skip(1).map(|argument| argument.into_string().ok());
+    let first = arguments.next()??;
+    let role = Role::ALL.into_iter().find(|role| role.argument() == first)?;
+    let mut number = || match arguments.next()??.as_str() {
+        "" => Some(None),
+        digits => digits.parse().ok().map(Some),
+    };
+    let mut left = || {
+        Some(Left {
+            uid: match number()? {
+                Some(uid) => Some(u32::try_from(uid).ok()?),
+                None => None,
+            },
+            descriptors: u32::try_from(number()??).ok()?,
+            memory: number()??,
+            cpu: number()?,
+        })
+    };
+    Some((role, left()))
+}
+
+/// The range that systemd gives to services with `DynamicUser=`: no person's, no package's, and no files'.
+/// <https://systemd.io/UIDS-GIDS/>
+const UIDS: std::ops::RangeInclusive<u32> = 61184..=65519;
+
+/// Those of other sandboxes of this process.
+static TAKEN: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+/// A user of its own for a sandbox, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Identity(Option<u32>);
+
+impl Identity {
+    /// One that no process runs as and that has no name. None where this process cannot change users: then
+    /// the sandbox runs as the same user, and everything else still applies.
+    pub(super) fn choose() -> io::Result<Self> {
+        let held = rustix::thread::capabilities(None)?.effective;
+        if !held.contains(CapabilitySet::SETUID | CapabilitySet::SETGID) || !mapped(*UIDS.start(), *UIDS.end()) {
+            return Ok(Self(None));
+        }
+        let mut used = running_users()?;
+        used.extend(named_users());
+        let mut taken = TAKEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Begins at another place in every process, so that two that choose at once seldom choose the same.
+        let (first, count) = (*UIDS.start(), UIDS.end() - UIDS.start() + 1);
+        let begin = std::process::id() % count;
+        let free = (0..count)
+            .map(|step| first + (begin + step) % count)
+            .find(|uid| !used.contains(uid) && !taken.contains(uid))
+            .ok_or_else(|| io::Error::other("every user from 61184 to 65519 is in use"))?;
+        taken.insert(free);
+        Ok(Self(Some(free)))
+    }
+
+    pub(super) fn uid(&self) -> Option<u32> {
+        self.0
+    }
+}
+
+impl Drop for Identity {
+    fn drop(&mut self) {
+        if let Some(uid) = self.0 {
+            TAKEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&uid);
+        }
+    }
+}
+
+/// Whether this user namespace has those users, as user_namespaces(7) says.
+fn mapped(first: u32, last: u32) -> bool {
+    ["/proc/self/uid_map", "/proc/self/gid_map"].iter().all(|map| {
+        let Ok(map) = std::fs::read_to_string(map) else { return true };
+        map.lines().any(|line| {
+            let mut numbers = line.split_whitespace().map_while(|number| number.parse::<u64>().ok());
+            let (Some(inside), Some(_), Some(length)) = (numbers.next(), numbers.next(), numbers.next()) else {
+                return false;
+            };
+            inside <= u64::from(first) && u64::from(last) < inside + length
+        })
+    })
+}
+
+/// The users of all processes; a process that ends meanwhile is left out.
+fn running_users() -> io::Result<BTreeSet<u32>> {
+    let mut users = BTreeSet::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let Ok(status) = std::fs::read_to_string(entry?.path().join("status")) else { continue };
+        let ids = status.lines().filter(|line| line.starts_with("Uid:") || line.starts_with("Gid:"));
+        users.extend(ids.flat_map(str::split_whitespace).filter_map(|id| id.parse::<u32>().ok()));
+    }
+    Ok(users)
+}
+
+fn named_users() -> BTreeSet<u32> {
+    let text = ["/etc/passwd", "/etc/group"].map(|file| std::fs::read_to_string(file).unwrap_or_default());
+    text.iter().flat_map(|text| text.lines()).filter_map(|line| line.split(':').nth(2)?.parse().ok()).collect()
+}

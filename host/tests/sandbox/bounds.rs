@@ -1,0 +1,58 @@
+//! What the host does when the process itself fails.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use weir::sandbox::Sandbox;
+
+use crate::support::{assert_behaved, drain, interval, of, plugin, reason, snapshot, turn, well_behaved};
+
+pub(crate) const TESTS: &[(&str, fn())] = &[
+    ("a_stopped_process_is_replaced", a_stopped_process_is_replaced),
+    ("a_killed_process_is_replaced", a_killed_process_is_replaced),
+    ("state_stays_within_its_limit", state_stays_within_its_limit),
+];
+
+fn signal(sandbox: &Sandbox, signal: Signal) {
+    kill_process(Pid::from_raw(sandbox.pid() as i32).unwrap(), signal).unwrap();
+}
+
+fn a_stopped_process_is_replaced() {
+    let mut sandbox = Sandbox::start(vec![well_behaved(), well_behaved()]).unwrap();
+    let snapshot = snapshot(1_000);
+    let before = sandbox.pid();
+    signal(&sandbox, Signal::STOP);
+    let began = Instant::now();
+    let answers = turn(&mut sandbox, 0, &snapshot);
+    assert_eq!([0, 1].map(|plugin| reason(of(&answers, plugin))), [Some("killed"); 2]);
+    // Ten deadlines and the grace.
+    assert!(began.elapsed() >= Duration::from_millis(3_500), "{:?}", began.elapsed());
+    assert_ne!(sandbox.pid(), before);
+    assert!(!std::path::Path::new(&format!("/proc/{before}")).exists(), "it is still there");
+    let answers = turn(&mut sandbox, 1, &snapshot);
+    assert_behaved(of(&answers, 0), 1_000, 1);
+    assert_behaved(of(&answers, 1), 1_000, 1);
+}
+
+fn a_killed_process_is_replaced() {
+    let mut sandbox = Sandbox::start(vec![plugin("hostile/endless_loop"), well_behaved()]).unwrap();
+    let snapshot = snapshot(1_000);
+    sandbox.analyze(&interval(0), std::slice::from_ref(&snapshot)).unwrap();
+    signal(&sandbox, Signal::KILL);
+    let answers = drain(&mut sandbox);
+    assert_eq!([0, 1].map(|plugin| reason(of(&answers, plugin))), [Some("killed"); 2]);
+    let answers = turn(&mut sandbox, 1, &snapshot);
+    assert_eq!(reason(of(&answers, 0)), Some("deadline"));
+    assert_behaved(of(&answers, 1), 1_000, 1);
+}
+
+fn state_stays_within_its_limit() {
+    let mut flood = plugin("hostile/state_flood");
+    flood.limits.deadline = Duration::from_secs(2);
+    let mut sandbox = Sandbox::start(vec![flood, well_behaved()]).unwrap();
+    for (number, times) in [(0, 1), (1, 2)] {
+        let answers = turn(&mut sandbox, number, &snapshot(1_000));
+        assert_eq!(reason(of(&answers, 0)), None);
+        assert_behaved(of(&answers, 1), 1_000, times);
+    }
+}

@@ -1,0 +1,36 @@
+//! Plugins in their sandbox: what they get, what they can do to others, and what their process is left with.
+//!
+//! Runs the plugins and the hostile guests that `cargo xtask plugins` builds.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod bounds;
+mod privileges;
+mod refusals;
+mod support;
+mod turns;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> ExitCode {
+    if let Some(code) = weir::sandbox::enter_if_asked() {
+        return code;
+    }
+    let mut trials = Vec::new();
+    let mut add = |tests: &[(&str, fn())]| {
+        trials.extend(tests.iter().map(|(name, test)| {
+            let test = *test;
+            Trial::test(*name, move || {
+                test();
+                Ok(())
+            })
+        }));
+    };
+    add(turns::TESTS);
+    add(bounds::TESTS);
+    add(privileges::TESTS);
+    add(refusals::TESTS);
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}

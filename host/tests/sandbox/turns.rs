@@ -1,0 +1,95 @@
+//! Whose turn it is, and who loses it.
+
+use std::time::{Duration, Instant};
+
+use weir::event::Output;
+use weir::sandbox::Sandbox;
+
+use crate::support::{assert_behaved, drain, interval, of, plugin, reason, snapshot, turn, well_behaved};
+
+pub(crate) const TESTS: &[(&str, fn())] = &[
+    ("a_snapshot_goes_in_and_an_answer_comes_out", a_snapshot_goes_in_and_an_answer_comes_out),
+    ("the_plugins_that_ship_answer", the_plugins_that_ship_answer),
+    ("who_is_late_misses_the_interval", who_is_late_misses_the_interval),
+    ("what_does_not_fit_the_ring_is_skipped", what_does_not_fit_the_ring_is_skipped),
+    ("an_endless_loop_costs_its_own_turn", || costs_its_own_turn("endless_loop", &["deadline"])),
+    ("a_memory_bomb_costs_its_own_turn", || costs_its_own_turn("memory_bomb", &["memory"])),
+    ("a_stack_overflow_costs_its_own_turn", || costs_its_own_turn("stack_overflow", &["stack"])),
+    ("a_trap_costs_its_own_turn", || costs_its_own_turn("trap", &["trap"])),
+    ("an_output_flood_costs_its_own_turn", || costs_its_own_turn("output_flood", &["output"])),
+    ("a_huge_string_costs_its_own_turn", || costs_its_own_turn("huge_string", &["output"])),
+    ("a_log_flood_costs_its_own_turn", || costs_its_own_turn("log_flood", &["host-calls", "deadline"])),
+    ("a_host_call_flood_costs_its_own_turn", || {
+        costs_its_own_turn("host_call_flood", &["host-calls", "deadline"])
+    }),
+    ("a_question_flood_costs_its_own_turn", || {
+        costs_its_own_turn("question_flood", &["host-calls", "deadline"])
+    }),
+];
+
+fn a_snapshot_goes_in_and_an_answer_comes_out() {
+    let mut sandbox = Sandbox::start(vec![well_behaved()]).unwrap();
+    for (number, rows) in [(0, 1), (1, 1_000), (2, 100_000), (3, 2)] {
+        let answers = turn(&mut sandbox, number, &snapshot(rows));
+        let answer = of(&answers, 0);
+        assert_eq!(answer.interval, number);
+        let Output::Metric { .. } = &answer.outputs[0] else { panic!("{answer:?}") };
+        assert_eq!(reason(answer), None, "{answer:?}");
+    }
+    assert_eq!(sandbox.skipped(), 0);
+}
+
+fn the_plugins_that_ship_answer() {
+    let mut slo = plugin("latency-slo");
+    slo.options.insert("threshold".to_owned(), weir::sandbox::OptionValue::Text("1ms".to_owned()));
+    let mut sandbox = Sandbox::start(vec![plugin("top"), slo]).unwrap();
+    let answers = turn(&mut sandbox, 0, &snapshot(1_000));
+    for number in [0, 1] {
+        let answer = of(&answers, number);
+        assert_eq!(reason(answer), None, "{answer:?}");
+        assert!(!answer.outputs.is_empty());
+    }
+}
+
+/// The attack's turn is lost, for one of the reasons; its neighbour answers in the same interval; and both get
+/// the next one, on time.
+fn costs_its_own_turn(attack: &str, reasons: &[&str]) {
+    let attacker = plugin(&format!("hostile/{attack}"));
+    let deadline = attacker.limits.deadline;
+    let mut sandbox = Sandbox::start(vec![attacker, well_behaved()]).unwrap();
+    let pid = sandbox.pid();
+    let snapshot = snapshot(1_000);
+    for (number, times) in [(0, 1), (1, 2), (2, 3)] {
+        let began = Instant::now();
+        let answers = turn(&mut sandbox, number, &snapshot);
+        let attacker = of(&answers, 0);
+        let reason = reason(attacker).unwrap_or("none");
+        assert!(reasons.contains(&reason), "{attacker:?}");
+        let kept = attacker.outputs.iter().all(|o| matches!(o, Output::Fault { .. } | Output::Log { .. }));
+        assert!(kept, "{attacker:?}");
+        assert_behaved(of(&answers, 1), 1_000, times);
+        // Generous: other tests run beside this one.
+        assert!(began.elapsed() < deadline * 8, "{:?} for {attack}", began.elapsed());
+    }
+    assert_eq!(sandbox.pid(), pid, "the process had to be replaced");
+}
+
+fn who_is_late_misses_the_interval() {
+    let mut sandbox = Sandbox::start(vec![plugin("hostile/endless_loop")]).unwrap();
+    let snapshot = snapshot(10);
+    sandbox.analyze(&interval(0), std::slice::from_ref(&snapshot)).unwrap();
+    let began = Instant::now();
+    sandbox.analyze(&interval(1), std::slice::from_ref(&snapshot)).unwrap();
+    assert!(began.elapsed() < Duration::from_millis(100), "handing over blocked");
+    assert_eq!(sandbox.skipped(), 1);
+    let answers = drain(&mut sandbox);
+    let reasons: Vec<_> = answers.iter().map(|answer| (answer.interval, reason(answer).unwrap())).collect();
+    assert_eq!(reasons, [(1, "skipped"), (0, "deadline")]);
+}
+
+fn what_does_not_fit_the_ring_is_skipped() {
+    let mut sandbox = Sandbox::start(vec![well_behaved()]).unwrap();
+    let answers = turn(&mut sandbox, 0, &snapshot(4_000_000));
+    assert_eq!(reason(of(&answers, 0)), Some("skipped"));
+    assert_behaved(of(&turn(&mut sandbox, 1, &snapshot(1_000)), 0), 1_000, 1);
+}
