@@ -13,6 +13,7 @@ use crate::step::{root, say, target};
 /// The packages: each plugin is a library; each attack is an example of one package.
 const PLUGINS: &str = "weir-plugin-*";
 const HOSTILE: &str = "weir-hostile";
+const HOSTILE_FOLDER: &str = "tests/hostile";
 
 /// Builds what is not up to date, into `target/plugins/<name>.wasm` and `target/plugins/hostile/<name>.wasm`,
 /// and returns that folder.
@@ -28,9 +29,13 @@ pub(crate) fn build() -> Result<PathBuf> {
     let modules = artifacts(build)?;
     let mut built = 0;
     for (artifact, module) in modules.iter().filter_map(|artifact| Some((artifact, module(artifact)?))) {
-        let folder =
-            if artifact.package.ends_with("hostile") { plugins.join("hostile") } else { plugins.clone() };
-        let component = folder.join(artifact.name.replace('_', "-")).with_extension("wasm");
+        // A library's name is an identifier; a plugin's is the one that people write.
+        let (folder, name) = if artifact.package.ends_with(HOSTILE_FOLDER) {
+            (plugins.join("hostile"), artifact.name.clone())
+        } else {
+            (plugins.clone(), artifact.name.replace('_', "-"))
+        };
+        let component = folder.join(name).with_extension("wasm");
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         componentize(module, &component)?;
         built += 1;

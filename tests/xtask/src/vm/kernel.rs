@@ -47,7 +47,9 @@ impl Kernel {
         }
         say(format_args!("downloading {package}"));
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        run(Command::new("apt-get").args(["download", "--quiet=2", &package]).current_dir(&folder))?;
+        // Root's apt would give the download to another user, who may not be able to write here.
+        let download = ["download", "--quiet=2", "-o", "APT::Sandbox::User=root", &package];
+        run(Command::new("apt-get").args(download).current_dir(&folder))?;
         let archive = in_folder(&folder, "linux-image-").context("apt-get downloaded nothing")?;
         run(Command::new("dpkg-deb").arg("--extract").arg(&archive).arg(&folder))?;
         fs::remove_file(&archive).with_context(|| archive.display().to_string())?;
