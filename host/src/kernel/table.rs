@@ -142,7 +142,8 @@ impl Table {
     }
 
     pub(super) fn detach(&mut self) {
-        self.links.clear();
+        // The end of a span before its start: the other way round, ends in between would find no start.
+        while self.links.pop().is_some() {}
     }
 
     pub(super) fn leave_out(&self, pids: &[u32]) {
