@@ -35,7 +35,18 @@ pub struct Tables {
     cpus: u32,
     interval: u64,
     began: (SystemTime, Instant),
-    waited: Duration,
+    timing: Timing,
+}
+
+/// What the last closing took, over all tables.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timing {
+    /// Waiting until programs that had read the old control words had ended.
+    pub wait: Duration,
+    /// Reading, merging and zeroing the banks.
+    pub merge: Duration,
+    /// Decoding keys that are new, and making rows.
+    pub rows: Duration,
 }
 
 impl Tables {
@@ -58,7 +69,7 @@ impl Tables {
             table.attach(btf.as_ref())?;
         }
         let mut tables =
-            Self { tables, cpus, interval: 0, began: (SystemTime::now(), Instant::now()), waited: Duration::ZERO };
+            Self { tables, cpus, interval: 0, began: (SystemTime::now(), Instant::now()), timing: Timing::default() };
         // What the first tables counted while the last were attached belongs to no interval.
         tables.end(false, true)?;
         tables.interval = 0;
@@ -96,10 +107,10 @@ impl Tables {
         self.end(true, true)
     }
 
-    /// How long the last closing waited for programs to end.
+    /// What the last closing took.
     #[must_use]
-    pub fn waited(&self) -> Duration {
-        self.waited
+    pub fn timing(&self) -> Timing {
+        self.timing
     }
 
     /// How many programs were held so far; see [`Tables::attach_held`].
@@ -116,20 +127,23 @@ impl Tables {
         let interval = Interval { number: self.interval, began: self.began.0, length, last };
         self.interval += 1;
         self.began = now;
+        let mut timing = Timing::default();
         if wait {
-            let start = Instant::now();
             // One wait serves all tables.
             if let Some(table) = self.tables.first_mut() {
                 table.wait()?;
             }
-            self.waited = start.elapsed();
+            timing.wait = now.1.elapsed();
         }
         let cpus = self.cpus;
-        self.tables
+        let snapshots = self
+            .tables
             .iter_mut()
             .zip(closed)
-            .map(|(table, closed)| table.drain(closed, interval, cpus))
-            .collect()
+            .map(|(table, closed)| table.drain(closed, interval, cpus, &mut timing))
+            .collect();
+        self.timing = timing;
+        snapshots
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::time::Instant;
 
 use aya::Btf;
 use aya::maps::{ArrayOfMaps, MapData};
@@ -13,6 +14,7 @@ use super::mapped::{Mapped, MappedControl};
 use super::merge;
 use super::missed::Missed;
 use super::plan::{self, Law, Layout};
+use super::Timing;
 use super::rows::{Drained, Rows};
 use crate::error::{Error, Kind, Result};
 use crate::snapshot::{Coverage, Interval, Snapshot, Spans};
@@ -201,7 +203,14 @@ impl Table {
     }
 
     /// Reads and zeroes a closed bank, after the wait.
-    pub(super) fn drain(&mut self, closed: Closed, interval: Interval, cpus: u32) -> Result<Snapshot> {
+    pub(super) fn drain(
+        &mut self,
+        closed: Closed,
+        interval: Interval,
+        cpus: u32,
+        timing: &mut Timing,
+    ) -> Result<Snapshot> {
+        let start = Instant::now();
         let layout = &self.layout;
         let slot = closed.generation as usize & 1;
         let (capacity, bucket_capacity) = (layout.capacity(), layout.bucket_capacity());
@@ -219,6 +228,7 @@ impl Table {
             let cells = bank(self.bucket_cells.words(), closed.bank);
             merge::drain(cells, layout.shards(), layout.bucket_shift, used, &[Law::Add])
         };
+        let merged = Instant::now();
         let events = cells.chunks_exact(layout.cell_words()).map(|cell| cell[0]).sum();
         let overflow = cells.first().copied().unwrap_or_default();
         let drained = Drained {
@@ -228,6 +238,8 @@ impl Table {
             bucket_keys: &self.bucket_keys.words()[slot * bucket_capacity..],
         };
         let rows = self.rows.batch(interval.number, layout, &drained)?;
+        timing.merge += merged - start;
+        timing.rows += merged.elapsed();
         let counters = take(&self.control.get().counters[closed.bank], self.spec.from.is_some());
         let (missed, missed_reliable) = match &mut self.missed {
             Some(missed) => (missed.take()?, missed.reliable),

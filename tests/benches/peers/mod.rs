@@ -1,4 +1,5 @@
 //! What Weir is measured against: hand-written C, loaded through aya, and bpftrace.
+#![allow(dead_code, reason = "each benchmark is a program of its own and uses what it needs")]
 #![allow(unsafe_code, reason = "the batched look-up that the benchmark compares with has no library here")]
 
 use std::collections::BTreeSet;
