@@ -178,7 +178,7 @@ fn join(keys: &[(&str, Value<'_>)]) -> String {
         several => several
             .iter()
             .map(|(name, key)| match key {
-                Value::Text(text) => format!("{name}={:?}", text.to_string()),
+                Value::Text(text) => format!("{name}=\"{}\"", text.to_string().replace('"', "\\\"")),
                 number => format!("{name}={number}"),
             })
             .collect::<Vec<_>>()

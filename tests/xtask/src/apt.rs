@@ -46,12 +46,10 @@ impl Apt {
 /// Installs packages.
 pub(crate) fn install(packages: impl IntoIterator<Item = String>) -> Shell {
     let packages: Vec<_> = packages.into_iter().collect();
-    // Another apt may be at work, as on a machine that has just been started.
-    Shell::root(format!(
-        "env DEBIAN_FRONTEND=noninteractive apt-get install -o DPkg::Lock::Timeout=300 --yes --quiet=2 \
-         --no-install-recommends {}",
-        packages.join(" ")
-    ))
+    // Another apt may be at work, as on a machine that has just been started; and it need not draw progress.
+    let options = "-o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 --yes --quiet=2 --no-install-recommends";
+    let packages = packages.join(" ");
+    Shell::root(format!("env DEBIAN_FRONTEND=noninteractive apt-get install {options} {packages}"))
 }
 
 /// The candidate in what `apt-cache policy` says of a package.
