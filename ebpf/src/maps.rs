@@ -15,7 +15,7 @@ const ARRAY_OF_MAPS: usize = 12;
 const MAPPED: usize = 1 << 10;
 /// BPF_NOEXIST: insert only.
 const NOEXIST: u64 = 1;
-const EEXIST: i64 = -17;
+const EEXIST: i32 = -17;
 
 /// A map's definition, which lives in the object's type information only: each number is an array's length.
 #[repr(C)]
@@ -99,13 +99,17 @@ impl AnyMap {
     #[inline(always)]
     pub fn put<K, V>(self, key: *const K, value: *const V) -> bool {
         // SAFETY: as in `get`, and the same for the value.
-        unsafe { bpf_map_update_elem(self.0, key.cast_mut().cast(), value.cast_mut().cast(), 0) == 0 }
+        unsafe { bpf_map_update_elem(self.0, key.cast_mut().cast(), value.cast_mut().cast(), 0) as i32 == 0 }
     }
 
     #[inline(always)]
     pub fn insert<K, V>(self, key: *const K, value: *const V) -> Inserted {
         // SAFETY: as in `put`.
-        match unsafe { bpf_map_update_elem(self.0, key.cast_mut().cast(), value.cast_mut().cast(), NOEXIST) } {
+        let result =
+            unsafe { bpf_map_update_elem(self.0, key.cast_mut().cast(), value.cast_mut().cast(), NOEXIST) };
+        // Before Linux 6.4 (commit d7ba4cc900bf) the map's own function, which the verifier calls in the helper's
+        // place, answers an int and leaves the upper half of the register as it is.
+        match result as i32 {
             0 => Inserted::New,
             EEXIST => Inserted::Exists,
             _ => Inserted::Refused,
@@ -115,7 +119,7 @@ impl AnyMap {
     #[inline(always)]
     pub fn remove<K>(self, key: *const K) -> bool {
         // SAFETY: as in `get`.
-        unsafe { bpf_map_delete_elem(self.0, key.cast_mut().cast()) == 0 }
+        unsafe { bpf_map_delete_elem(self.0, key.cast_mut().cast()) as i32 == 0 }
     }
 }
 

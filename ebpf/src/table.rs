@@ -105,11 +105,7 @@ fn holds(context: *mut c_void, taken: &Taken, clause: ClauseRef) -> bool {
     if op == op::NE {
         return left != right;
     }
-    if clause.signed() != 0 {
-        compare(op, left as i64, right as i64)
-    } else {
-        compare(op, left, right)
-    }
+    if clause.signed() != 0 { compare(op, left as i64, right as i64) } else { compare(op, left, right) }
 }
 
 #[inline(always)]

@@ -21,7 +21,9 @@ fn main() -> std::process::ExitCode {
         return code;
     }
     println!("reading a table, median of {ROUNDS}, ns a key\n");
-    println!("| keys | Weir: merge and zero | first time, with its rows | rows of known keys | LOOKUP_BATCH | aya's iterator | LOOKUP_BATCH / Weir |");
+    println!(
+        "| keys | Weir: merge and zero | first time, with its rows | rows of known keys | LOOKUP_BATCH | aya's iterator | LOOKUP_BATCH / Weir |"
+    );
     println!("|---|---|---|---|---|---|---|");
     for keys in SIZES {
         read(keys);
@@ -77,7 +79,8 @@ fn read(keys: u64) {
         (0..ROUNDS)
             .map(|_| {
                 let start = Instant::now();
-                let (found, sum) = lookup_batch(data.fd().as_fd(), aya::util::nr_cpus().expect("CPUs"), 1 << 17);
+                let (found, sum) =
+                    lookup_batch(data.fd().as_fd(), aya::util::nr_cpus().expect("CPUs"), 1 << 17);
                 assert_eq!((found as u64, sum), (keys, keys * cpus().len() as u64));
                 nanoseconds(start.elapsed())
             })
@@ -131,7 +134,10 @@ fn answer(keys: u64) {
         host.push((handed - wait).as_secs_f64() * 1e3);
         waits.push(wait.as_secs_f64() * 1e3);
         assert!(
-            answered.iter().all(|answer| answer.outputs.iter().all(|output| !matches!(output, weir::event::Output::Fault { .. }))),
+            answered.iter().all(|answer| answer
+                .outputs
+                .iter()
+                .all(|output| !matches!(output, weir::event::Output::Fault { .. }))),
             "{answered:?}"
         );
     }

@@ -29,7 +29,8 @@ pub fn field(rows: &RecordBatch, column: &str, field: &str) -> Vec<i128> {
 #[must_use]
 pub fn buckets(rows: &RecordBatch, column: &str) -> Vec<Vec<(i128, i128)>> {
     let column = rows.column_by_name(column).unwrap_or_else(|| panic!("no column {column}"));
-    let lists = column.as_struct().column_by_name("buckets").expect("a histogram has buckets").as_list::<i32>();
+    let lists =
+        column.as_struct().column_by_name("buckets").expect("a histogram has buckets").as_list::<i32>();
     lists
         .iter()
         .map(|entries| {
@@ -43,7 +44,12 @@ pub fn buckets(rows: &RecordBatch, column: &str) -> Vec<Vec<(i128, i128)>> {
 /// Which rows are the overflow row.
 #[must_use]
 pub fn overflows(rows: &RecordBatch) -> Vec<bool> {
-    rows.column_by_name("overflow").expect("every snapshot has it").as_boolean().iter().map(|o| o == Some(true)).collect()
+    rows.column_by_name("overflow")
+        .expect("every snapshot has it")
+        .as_boolean()
+        .iter()
+        .map(|o| o == Some(true))
+        .collect()
 }
 
 /// Adds a column up by key, the overflow row left out; fails if a key comes twice.

@@ -10,7 +10,13 @@ use serde_json::Value;
 fn weir(arguments: &[&str]) -> Output {
     let weir = std::env::var_os("WEIR_BIN").map_or_else(
         // Beside this test, where cargo puts both.
-        || std::env::current_exe().expect("a test has a path").parent().expect("in deps").with_file_name("weir"),
+        || {
+            std::env::current_exe()
+                .expect("a test has a path")
+                .parent()
+                .expect("in deps")
+                .with_file_name("weir")
+        },
         PathBuf::from,
     );
     Command::new(&weir).args(arguments).output().unwrap_or_else(|error| panic!("{}: {error}", weir.display()))
@@ -52,12 +58,15 @@ fn json_lines_add_up() {
     assert_eq!(kind(&lines[0]), "start");
     assert_eq!(kind(&lines[lines.len() - 1]), "end");
     let snapshots: Vec<&Value> = lines.iter().filter(|line| kind(line) == "snapshot").collect();
-    let of = |table: &str| snapshots.iter().filter(|line| line["table"] == table).copied().collect::<Vec<_>>();
+    let of =
+        |table: &str| snapshots.iter().filter(|line| line["table"] == table).copied().collect::<Vec<_>>();
     for table in ["switches", "sleeps"] {
-        let numbers: Vec<u64> = of(table).iter().map(|line| line["interval"].as_u64().expect("a number")).collect();
+        let numbers: Vec<u64> =
+            of(table).iter().map(|line| line["interval"].as_u64().expect("a number")).collect();
         assert_eq!(numbers, (0..numbers.len() as u64).collect::<Vec<_>>());
     }
-    let events: u64 = snapshots.iter().map(|line| line["coverage"]["events"].as_u64().expect("a number")).sum();
+    let events: u64 =
+        snapshots.iter().map(|line| line["coverage"]["events"].as_u64().expect("a number")).sum();
     assert_eq!(lines[lines.len() - 1]["events"].as_u64(), Some(events));
     // The command ended the run, and its one sleep is there.
     let slept: u64 = of("sleeps")
@@ -76,7 +85,11 @@ fn bad_input_is_refused_with_its_reason() {
     let good = "show = { n = \"count()\" }";
     for (text, code, parts) in [
         (format!("intervall = \"1s\"\n{}", table("tp_btf:sys_enter", good)), 78, ["intervall", "`interval`"]),
-        (table("tp_btf:sys_enter", "by = { a = \"args.idd\" }\nshow = { n = \"count()\" }"), 78, ["idd", "id"]),
+        (
+            table("tp_btf:sys_enter", "by = { a = \"args.idd\" }\nshow = { n = \"count()\" }"),
+            78,
+            ["idd", "id"],
+        ),
         (table("tracepoint:sched:sched_swich", good), 78, ["sched_swich", "sched_switch"]),
         (table("tp_btf:sys_enter", "show = { n = \"cuont()\" }"), 78, ["cuont", "count"]),
     ] {
@@ -102,7 +115,8 @@ fn no_privilege_is_an_error_that_names_it() {
     let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     std::fs::set_permissions(&config, readable).expect("its owner may");
     let weir = tempfile::tempdir().expect("a folder");
-    std::fs::set_permissions(weir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("its owner may");
+    std::fs::set_permissions(weir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .expect("its owner may");
     let binary = weir.path().join("weir");
     let source = std::env::var_os("WEIR_BIN").map_or_else(
         || std::env::current_exe().expect("a path").parent().expect("deps").with_file_name("weir"),

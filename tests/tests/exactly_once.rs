@@ -82,7 +82,9 @@ fn exactly_once(on: &str) {
             let (counted, missed, intervals, reliable) = produce(&mut tables, keys, pause);
             let total: i128 = counted.values().sum();
             let produced = i128::from(threads * calls());
-            println!("{on}, {keys} keys, {intervals} intervals: {produced} produced, {total} counted, {missed} missed");
+            println!(
+                "{on}, {keys} keys, {intervals} intervals: {produced} produced, {total} counted, {missed} missed"
+            );
             if !reliable {
                 // This kernel does not count what it skips, and the snapshot says so.
                 assert!(total <= produced, "{total} counted of {produced}");

@@ -14,7 +14,8 @@ struct Offline(Vec<PathBuf>);
 
 impl Offline {
     fn all_but_the_first() -> Self {
-        let switches = cpus().into_iter().skip(1).map(|cpu| format!("/sys/devices/system/cpu/cpu{cpu}/online"));
+        let switches =
+            cpus().into_iter().skip(1).map(|cpu| format!("/sys/devices/system/cpu/cpu{cpu}/online"));
         let offline = Self(switches.map(PathBuf::from).collect());
         for switch in &offline.0 {
             fs::write(switch, "0").expect("the CPU goes offline");

@@ -52,9 +52,8 @@ fn what_one_cpu_counts_another_reads() {
         assert_eq!(numbers(all, "min"), [-50]);
         assert_eq!(numbers(all, "max"), [49]);
         assert_eq!(numbers(all, "sum"), [-50]);
-        let expected = vec![
-            (i64::MIN.into(), 50), (0, 1), (1, 1), (2, 2), (4, 4), (8, 8), (16, 16), (32, 18),
-        ];
+        let expected =
+            vec![(i64::MIN.into(), 50), (0, 1), (1, 1), (2, 2), (4, 4), (8, 8), (16, 16), (32, 18)];
         assert_eq!(buckets(all, "hist"), [expected]);
 
         let keys = &snapshots[2].rows;

@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use aya::Ebpf;
-use aya_obj::generated::bpf_prog_type;
 use aya::programs::{ProgramInfo, TracePoint, loaded_programs};
+use aya_obj::generated::bpf_prog_type;
 
 const TRACEPOINT: bpf_prog_type = bpf_prog_type::BPF_PROG_TYPE_TRACEPOINT;
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -18,7 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) fn c() -> Ebpf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/peers.bpf.c");
     let object = std::env::temp_dir().join(format!("weir-peers-{}.o", std::process::id()));
-    let clang = ["clang-22", "clang"].into_iter().find(|name| Command::new(name).arg("--version").output().is_ok());
+    let clang =
+        ["clang-22", "clang"].into_iter().find(|name| Command::new(name).arg("--version").output().is_ok());
     let status = Command::new(clang.expect("the benchmark needs clang"))
         .args(["-O2", "-g", "-target", "bpf", "-I/usr/include/x86_64-linux-gnu", "-c"])
         .arg(&source)
@@ -70,16 +71,16 @@ pub(crate) fn ids() -> BTreeSet<u32> {
 }
 
 fn programs() -> impl Iterator<Item = ProgramInfo> {
-    loaded_programs()
-        .filter_map(Result::ok)
-        .filter(|program| program.program_type() == TRACEPOINT)
+    loaded_programs().filter_map(Result::ok).filter(|program| program.program_type() == TRACEPOINT)
 }
 
 /// Time and runs so far of the programs that are not among `others`.
 pub(crate) fn statistics(others: &BTreeSet<u32>) -> (Duration, u64) {
     programs()
         .filter(|program| !others.contains(&program.id()))
-        .fold((Duration::ZERO, 0), |(time, runs), program| (time + program.run_time(), runs + program.run_count()))
+        .fold((Duration::ZERO, 0), |(time, runs), program| {
+            (time + program.run_time(), runs + program.run_count())
+        })
 }
 
 /// Reads all of a per-CPU map of 8-byte keys and values by BPF_MAP_LOOKUP_BATCH, and adds up what it finds.
@@ -113,7 +114,8 @@ pub(crate) fn lookup_batch(map: std::os::fd::BorrowedFd<'_>, cpus: usize, most: 
             flags: 0,
         };
         // SAFETY: every pointer is to memory of the size that the call's `count` allows it to write.
-        let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_LOOKUP_BATCH, &raw mut batch, size_of::<Batch>()) };
+        let result =
+            unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_LOOKUP_BATCH, &raw mut batch, size_of::<Batch>()) };
         let end = result < 0 && std::io::Error::last_os_error().raw_os_error() == Some(libc::ENOENT);
         assert!(result == 0 || end, "BPF_MAP_LOOKUP_BATCH: {}", std::io::Error::last_os_error());
         found += batch.count as usize;

@@ -19,10 +19,11 @@ const NO_PRIVILEGE: i32 = 77;
 
 pub(crate) fn run() -> Result<()> {
     let mut build = cargo();
-    build.args(["build", "--release", "--package", "weir", "--bin", "weir"]);
+    build.args(["build", "--release", "--workspace", "--bins"]);
     let built = artifacts(build)?;
     let weir =
-        built.iter().find_map(|artifact| artifact.executable.as_ref()).context("cargo built no weir")?;
+        built.iter().find(|artifact| artifact.name == "weir").and_then(|weir| weir.executable.as_ref());
+    let weir = weir.context("cargo built no weir")?;
     plugins::build()?;
 
     let live = ["run", "-c", CONFIG, "--duration", "10s"];
