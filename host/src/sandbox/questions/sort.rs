@@ -48,7 +48,10 @@ fn image(value: f64) -> u64 {
 /// The place of each word among all words; the same for the same bytes.
 fn ranks(text: &Text) -> Result<Vec<u64>, Failure> {
     if text.words.len() > SORT_ROWS {
-        return Err(Failure::new("too-large", format!("no more than {SORT_ROWS} different texts are sorted")));
+        return Err(Failure::new(
+            "too-large",
+            format!("no more than {SORT_ROWS} different texts are sorted"),
+        ));
     }
     let mut order: Vec<u32> = (0..).take(text.words.len()).collect();
     order.sort_unstable_by_key(|code| text.words.get(*code));
