@@ -74,7 +74,7 @@ fn first(work: &Work, keys: impl Iterator<Item = u64>, limit: usize) -> Result<V
     let mut best: Vec<(u64, u32)> = Vec::with_capacity(room.min(SORT_ROWS * 2));
     let mut worst = None;
     for (key, row) in keys.zip(0u32..) {
-        if row as usize % ROWS_BETWEEN_LOOKS == 0 {
+        if (row as usize).is_multiple_of(ROWS_BETWEEN_LOOKS) {
             work.look()?;
         }
         // A later row with the same key comes after those that are there.
