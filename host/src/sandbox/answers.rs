@@ -19,7 +19,9 @@ pub(super) fn believe(totals: &mut Totals, end: End, puts: Vec<Put>) -> Option<V
     let mut outputs = Vec::with_capacity(puts.len() + 1);
     if series(totals, &puts) > SERIES {
         let message = format!("it has more than {SERIES} different counters; give labels fewer values");
-        outputs.extend(puts.into_iter().filter(|put| matches!(put, Put::Log { .. })).map(|put| output(totals, put)));
+        outputs.extend(
+            puts.into_iter().filter(|put| matches!(put, Put::Log { .. })).map(|put| output(totals, put)),
+        );
         outputs.push(fault(Reason::Output, message));
         return Some(outputs);
     }
@@ -120,7 +122,9 @@ mod tests {
         let ended = |reason, message: &str| Err(Fault { reason, message: message.to_owned() });
         assert!(believe(&mut totals, ended(Reason::Trap, ""), vec![add(0)]).is_none());
         assert!(believe(&mut totals, ended(Reason::Killed, ""), Vec::new()).is_none());
-        assert!(believe(&mut totals, ended(Reason::Trap, &"x".repeat(FAULT_BYTES + 1)), Vec::new()).is_none());
+        assert!(
+            believe(&mut totals, ended(Reason::Trap, &"x".repeat(FAULT_BYTES + 1)), Vec::new()).is_none()
+        );
         assert!(believe(&mut totals, Ok(()), vec![add(0); super::super::limits::OUTPUTS + 1]).is_none());
         assert!(totals.is_empty());
     }

@@ -58,7 +58,8 @@ impl Call {
 
     pub(super) fn table(&self, number: u32) -> Result<Arc<Table>, Failure> {
         self.tables.get(number as usize).cloned().ok_or_else(|| {
-            let message = format!("there is no table {number}; {} were granted", self.given.table_names.len());
+            let message =
+                format!("there is no table {number}; {} were granted", self.given.table_names.len());
             Failure::new("unknown", message)
         })
     }
@@ -66,7 +67,10 @@ impl Call {
     /// Gives the answer to a question its number.
     pub(super) fn derive(&mut self, table: Table) -> Result<u32, Failure> {
         if self.tables.len() >= self.given.table_names.len() + DERIVED_TABLES {
-            return Err(Failure::new("quota", format!("a call asks no more than {DERIVED_TABLES} questions")));
+            return Err(Failure::new(
+                "quota",
+                format!("a call asks no more than {DERIVED_TABLES} questions"),
+            ));
         }
         self.work.charge(table.bytes())?;
         self.tables.push(Arc::new(table));

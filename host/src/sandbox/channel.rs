@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair,
-};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -182,11 +180,11 @@ mod tests {
     #[test]
     fn what_is_not_a_message_is_garbage() {
         let packets: [&[u8]; 5] = [
-            &[LAST],                       // nothing in it
-            &[9, 1],                       // an unknown mark
-            &[LAST, 5, 1],                 // shorter than it says
-            &[LAST, 1, 1, 1],              // longer than it says
-            &[LAST; PACKET_BYTES + 1],     // more than a packet
+            &[LAST],                   // nothing in it
+            &[9, 1],                   // an unknown mark
+            &[LAST, 5, 1],             // shorter than it says
+            &[LAST, 1, 1, 1],          // longer than it says
+            &[LAST; PACKET_BYTES + 1], // more than a packet
         ];
         for packet in packets {
             let (ours, mut theirs) = ends();

@@ -47,7 +47,8 @@ fn prepare(
 ) -> Result<Sandbox, String> {
     lockdown::enter(c"weir-sandbox", left)?;
     let engine = engine::engine().map_err(|error| format!("cannot set up Wasmtime: {error:#}"))?;
-    let pulse = Pulse::start(engine.clone(), hang_up).map_err(|error| format!("cannot start a thread: {error}"))?;
+    let pulse =
+        Pulse::start(engine.clone(), hang_up).map_err(|error| format!("cannot start a thread: {error}"))?;
     lockdown::last_thread()?;
     let slots = Slots::new(slots).map_err(|error| format!("cannot map the ring: {error}"))?;
     let order = channel.receive_until(Until::Ever).map_err(|error| format!("no first order: {error:?}"))?;
@@ -75,9 +76,8 @@ struct Sandbox {
 impl Sandbox {
     fn serve(&mut self, channel: &mut Channel) -> Result<(), ()> {
         for (number, runner) in (0u32..).zip(&mut self.runners) {
-            let (end, outputs) = self.pulse.during(|| {
-                runner.run(Export::Configure, IntervalOrder::default(), 0, &self.empty)
-            });
+            let (end, outputs) =
+                self.pulse.during(|| runner.run(Export::Configure, IntervalOrder::default(), 0, &self.empty));
             let claim = Claim::Configured { plugin: number, end, outputs };
             channel.send(&claim, Until::Ever).map_err(drop)?;
         }
@@ -89,8 +89,7 @@ impl Sandbox {
                 let runner = self.runners.get_mut(call.plugin as usize).ok_or(())?;
                 let (end, outputs) =
                     self.pulse.during(|| runner.run(Export::Analyze, interval, call.skipped, &tables));
-                let claim =
-                    Claim::Answered { plugin: call.plugin, interval: interval.number, end, outputs };
+                let claim = Claim::Answered { plugin: call.plugin, interval: interval.number, end, outputs };
                 if place == last {
                     // The host may write to the slot again as soon as it reads this.
                     tables.clear();

@@ -207,7 +207,7 @@ fn recognise(bytes: &[u8]) -> std::result::Result<(), Refused> {
 }
 
 /// Whether what the component imports is offered, and what it exports is what is called.
-fn fits(engine: &Engine, component: &Component) -> std::result::Result<(), Refused> {
+pub(super) fn fits(engine: &Engine, component: &Component) -> std::result::Result<(), Refused> {
     let linker = engine::linker(engine).map_err(|error| (format!("{error:#}"), String::new()))?;
     let offered = || format!("a plugin can import {}", engine::OFFERED.as_str());
     let types = component.component_type();
@@ -235,7 +235,10 @@ fn fits(engine: &Engine, component: &Component) -> std::result::Result<(), Refus
         }
     }
     linker.instantiate_pre(component).map_err(|error| {
-        (format!("imports what is offered otherwise: {error:#}"), format!("build it with the SDK of version {VERSION}"))
+        (
+            format!("imports what is not offered, or not like that: {error:#}"),
+            format!("build it with the SDK of version {VERSION}"),
+        )
     })?;
     if runner::exports(component).is_none() {
         return Err((

@@ -76,3 +76,34 @@ fn value<T>(result: Result<T, Refusal>) -> Result<Result<T, Failure>, Stop> {
         Err(Refusal::Stop(stop)) => Err(stop),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use wit_component::{ComponentEncoder, StringEncoding, dummy_module, embed_component_metadata};
+    use wit_parser::{ManglingAndAbi, Resolve};
+
+    use crate::sandbox::{compile, engine};
+
+    /// A component that imports all of the interface, and exports what it should.
+    fn everything() -> Vec<u8> {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugin-sdk/wit/weir.wit");
+        let mut resolve = Resolve::default();
+        let package = resolve.push_file(file).unwrap();
+        let world = resolve.select_world(&[package], Some("plugin")).unwrap();
+        let mut module = dummy_module(&resolve, world, ManglingAndAbi::Standard32);
+        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).unwrap();
+        ComponentEncoder::default().module(&module).unwrap().encode().unwrap()
+    }
+
+    #[test]
+    fn all_that_the_interface_has_is_offered_as_it_says() {
+        let engine = engine::engine().unwrap();
+        let component = wasmtime::component::Component::from_binary(&engine, &everything()).unwrap();
+        let imported: Vec<_> =
+            component.component_type().imports(&engine).map(|(name, _)| name.to_owned()).collect();
+        assert_eq!(imported.len(), super::INTERFACES.len(), "{imported:?}");
+        compile::fits(&engine, &component).unwrap();
+    }
+}

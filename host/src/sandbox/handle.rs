@@ -86,7 +86,8 @@ impl Sandbox {
             .zip(codes)
             .map(|(plugin, code)| Hosted::new(plugin, code, &mut tables))
             .collect();
-        let ring = Ring::new().map_err(|error| Error::from(error).context("cannot make the sandbox's ring"))?;
+        let ring =
+            Ring::new().map_err(|error| Error::from(error).context("cannot make the sandbox's ring"))?;
         let process = Process::start(&plugins, &tables, &ring, &identity)?;
         let progress = Instant::now();
         let mut sandbox =
@@ -102,7 +103,9 @@ impl Sandbox {
             let name = self.plugins[next].name.clone();
             let refuse = |what: String| Error::new(Kind::Data, format!("plugin {name}: {what}"));
             let (plugin, end, outputs) = match self.process.channel.receive_until(Until::Then(self.until())) {
-                Ok(Claim::Configured { plugin, end, outputs }) if plugin as usize == next => (next, end, outputs),
+                Ok(Claim::Configured { plugin, end, outputs }) if plugin as usize == next => {
+                    (next, end, outputs)
+                }
                 Ok(Claim::Unfit(reason)) => return Err(unfit(&reason)),
                 Err(Silence::Waiting) => return Err(refuse("configure did not return".to_owned())),
                 Err(Silence::Closed) if !self.process.up => return Err(self.process.did_not_come_up()),
@@ -154,10 +157,17 @@ impl Sandbox {
         let mut end = 0;
         for snapshot in snapshots {
             let written = self.ring.write(slot, end, &snapshot.rows).map_err(|error| {
-                Error::new(Kind::Software, format!("table {}: cannot hand it to plugins: {error}", snapshot.table))
+                Error::new(
+                    Kind::Software,
+                    format!("table {}: cannot hand it to plugins: {error}", snapshot.table),
+                )
             })?;
             let Some(place) = written else {
-                self.skip(&free, interval.number, "the interval's snapshots are larger than a slot of the ring");
+                self.skip(
+                    &free,
+                    interval.number,
+                    "the interval's snapshots are larger than a slot of the ring",
+                );
                 return Ok(());
             };
             end = place.end;
@@ -242,7 +252,9 @@ impl Sandbox {
         let (number, interval, end, outputs) = match claim {
             Claim::Unfit(_) => return false,
             Claim::Configured { plugin, end, outputs } => (plugin as usize, None, end, outputs),
-            Claim::Answered { plugin, interval, end, outputs } => (plugin as usize, Some(interval), end, outputs),
+            Claim::Answered { plugin, interval, end, outputs } => {
+                (plugin as usize, Some(interval), end, outputs)
+            }
         };
         let Some(plugin) = self.plugins.get_mut(number) else { return false };
         let slot = match (interval, plugin.under_way) {
@@ -384,7 +396,8 @@ impl Process {
         ring: &Ring,
         identity: &Identity,
     ) -> Result<Self> {
-        let failed = |error: std::io::Error| Error::new(Kind::Software, format!("cannot start the sandbox: {error}"));
+        let failed =
+            |error: std::io::Error| Error::new(Kind::Software, format!("cannot start the sandbox: {error}"));
         let (channel, theirs) = Channel::pair().map_err(failed)?;
         let mut files: Vec<OwnedFd> = vec![theirs];
         files.extend(ring.files().map_err(failed)?);
@@ -403,7 +416,8 @@ impl Process {
         let process = Self { child, channel, up: false };
         let table = |(name, schema): &(Arc<str>, SchemaRef)| {
             let mut empty = Vec::new();
-            ring::encode(&mut empty, &RecordBatch::new_empty(schema.clone())).map_err(std::io::Error::other)?;
+            ring::encode(&mut empty, &RecordBatch::new_empty(schema.clone()))
+                .map_err(std::io::Error::other)?;
             Ok(GrantedTable { name: name.to_string(), empty })
         };
         let order = Order::Start {
@@ -461,3 +475,6 @@ fn table_order(snapshot: &Snapshot, place: std::ops::Range<usize>) -> TableOrder
         missed: coverage.missed_reliable.then_some(coverage.missed),
     }
 }
+
+#[cfg(test)]
+mod tests;

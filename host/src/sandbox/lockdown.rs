@@ -114,7 +114,9 @@ pub(super) fn keep_descriptors(count: u32) -> io::Result<Vec<OwnedFd>> {
 fn open_descriptors() -> io::Result<Vec<RawFd>> {
     let numbers = std::fs::read_dir("/proc/self/fd")?.map(|entry| {
         let name = entry?.file_name();
-        name.to_str().and_then(|name| name.parse::<RawFd>().ok()).ok_or_else(|| io::Error::other("not a number"))
+        name.to_str()
+            .and_then(|name| name.parse::<RawFd>().ok())
+            .ok_or_else(|| io::Error::other("not a number"))
     });
     let mut open = numbers.collect::<io::Result<Vec<_>>>()?;
     // The listing's own is closed by now.

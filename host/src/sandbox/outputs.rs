@@ -50,7 +50,9 @@ impl Outputs {
     fn append(&mut self, put: Put) {
         if let Put::Artefact { name, media_type, bytes } = &put {
             let same = self.puts.iter_mut().rev().find_map(|earlier| match earlier {
-                Put::Artefact { name: n, media_type: m, bytes } if n == name && m == media_type => Some(bytes),
+                Put::Artefact { name: n, media_type: m, bytes } if n == name && m == media_type => {
+                    Some(bytes)
+                }
                 _ => None,
             });
             if let Some(earlier) = same {

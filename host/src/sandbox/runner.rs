@@ -65,7 +65,8 @@ impl Runner {
         let instance = linker.instantiate_pre(&component)?;
         let (configure, analyze) = exports(&component)
             .ok_or_else(|| wasmtime::Error::msg("an export is gone since it was compiled"))?;
-        let table_names = order.tables.iter().filter_map(|table| Some(tables.get(*table as usize)?.name.clone()));
+        let table_names =
+            order.tables.iter().filter_map(|table| Some(tables.get(*table as usize)?.name.clone()));
         let given = Given {
             table_names: table_names.collect(),
             options: order.options.into_iter().collect(),

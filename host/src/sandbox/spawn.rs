@@ -95,7 +95,9 @@ impl Identity {
     /// the sandbox runs as the same user, and everything else still applies.
     pub(super) fn choose() -> io::Result<Self> {
         let held = rustix::thread::capabilities(None)?.effective;
-        if !held.contains(CapabilitySet::SETUID | CapabilitySet::SETGID) || !mapped(*UIDS.start(), *UIDS.end()) {
+        if !held.contains(CapabilitySet::SETUID | CapabilitySet::SETGID)
+            || !mapped(*UIDS.start(), *UIDS.end())
+        {
             return Ok(Self(None));
         }
         let mut used = running_users()?;
@@ -131,7 +133,8 @@ fn mapped(first: u32, last: u32) -> bool {
         let Ok(map) = std::fs::read_to_string(map) else { return true };
         map.lines().any(|line| {
             let mut numbers = line.split_whitespace().map_while(|number| number.parse::<u64>().ok());
-            let (Some(inside), Some(_), Some(length)) = (numbers.next(), numbers.next(), numbers.next()) else {
+            let (Some(inside), Some(_), Some(length)) = (numbers.next(), numbers.next(), numbers.next())
+            else {
                 return false;
             };
             inside <= u64::from(first) && u64::from(last) < inside + length
@@ -152,5 +155,8 @@ fn running_users() -> io::Result<BTreeSet<u32>> {
 
 fn named_users() -> BTreeSet<u32> {
     let text = ["/etc/passwd", "/etc/group"].map(|file| std::fs::read_to_string(file).unwrap_or_default());
-    text.iter().flat_map(|text| text.lines()).filter_map(|line| line.split(':').nth(2)?.parse().ok()).collect()
+    text.iter()
+        .flat_map(|text| text.lines())
+        .filter_map(|line| line.split(':').nth(2)?.parse().ok())
+        .collect()
 }

@@ -98,7 +98,9 @@ impl Average {
 
     /// 0 where nothing was counted.
     pub(super) fn means(&self) -> &ScalarBuffer<f64> {
-        self.means.get_or_init(|| (0..self.counts.len()).map(|row| mean(self.sums.get(row), self.counts[row])).collect())
+        self.means.get_or_init(|| {
+            (0..self.counts.len()).map(|row| mean(self.sums.get(row), self.counts[row])).collect()
+        })
     }
 }
 
@@ -350,7 +352,8 @@ fn buckets(counts: ScalarBuffer<u64>, sums: Sums, lists: &ArrayRef) -> Option<Da
             }
         }
     }
-    let place = |word: u64| bounds.binary_search(&image(word)).ok().and_then(|place| u32::try_from(place).ok());
+    let place =
+        |word: u64| bounds.binary_search(&image(word)).ok().and_then(|place| u32::try_from(place).ok());
     let bucket: Vec<u32> = low.iter().map(|word| place(*word)).collect::<Option<_>>()?;
     #[expect(clippy::cast_precision_loss, reason = "bounds are given as floats")]
     let lower = bounds.iter().map(|bound| {
@@ -393,7 +396,12 @@ impl Table {
         let coverage = Coverage { events: order.events, overflow: order.overflow, missed: order.missed };
         // Rows are counted in 32 bits on the way to a plugin.
         u32::try_from(batch.num_rows()).ok()?;
-        Some(Self { rows: batch.num_rows(), coverage, columns: columns.collect::<Option<_>>()?, picked: None })
+        Some(Self {
+            rows: batch.num_rows(),
+            coverage,
+            columns: columns.collect::<Option<_>>()?,
+            picked: None,
+        })
     }
 
     /// An answer of columns of its own.
@@ -418,7 +426,10 @@ impl Table {
 
     pub(super) fn column(&self, column: u32) -> Result<&Column, Failure> {
         self.columns.get(column as usize).ok_or_else(|| {
-            Failure::new("unknown", format!("there is no column {column}; the table has {}", self.columns.len()))
+            Failure::new(
+                "unknown",
+                format!("there is no column {column}; the table has {}", self.columns.len()),
+            )
         })
     }
 

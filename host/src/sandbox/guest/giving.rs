@@ -55,12 +55,7 @@ pub(super) fn output(output: &mut Instance<'_>) -> wasmtime::Result<()> {
 }
 
 /// One row's histogram, as a metric.
-fn histogram(
-    metric: String,
-    labels: Vec<(String, String)>,
-    data: &Data,
-    row: u32,
-) -> Result<Put, Failure> {
+fn histogram(metric: String, labels: Vec<(String, String)>, data: &Data, row: u32) -> Result<Put, Failure> {
     let Data::Buckets(buckets) = data else {
         return Err(Failure::new("kind", "only a column of kind buckets is a histogram"));
     };

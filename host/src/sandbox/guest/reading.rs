@@ -66,7 +66,10 @@ fn place(table: &Table, first: u32, count: u32) -> Result<(usize, usize), Failur
 
 fn few(bytes: usize) -> Result<(), Failure> {
     if bytes > READ_BYTES {
-        return Err(Failure::new("too-large", format!("a page has no more than {READ_BYTES} bytes; read fewer rows")));
+        return Err(Failure::new(
+            "too-large",
+            format!("a page has no more than {READ_BYTES} bytes; read fewer rows"),
+        ));
     }
     Ok(())
 }
@@ -114,7 +117,8 @@ fn read_texts(call: &mut Call, (table, column, first, count): Page) -> Result<Te
     let (first, count) = place(&table, first, count)?;
     few(count * 4)?;
     // A few rows of a large table need few of its words.
-    let texts = if count < text.words.len() { compact(text, first, count)? } else { whole(text, first, count) };
+    let texts =
+        if count < text.words.len() { compact(text, first, count)? } else { whole(text, first, count) };
     few(count * 4 + texts.offsets.0.len() * 4 + texts.bytes.0.len())?;
     Ok(texts)
 }

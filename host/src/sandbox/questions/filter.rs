@@ -9,7 +9,11 @@ use crate::sandbox::wit::{Condition, Failure, Literal};
 use crate::sandbox::work::{Refusal, Stop, Work};
 
 /// The rows that meet all conditions, in their order.
-pub(in crate::sandbox) fn filter(work: &mut Work, table: &Table, every: &[Condition]) -> Result<Table, Refusal> {
+pub(in crate::sandbox) fn filter(
+    work: &mut Work,
+    table: &Table,
+    every: &[Condition],
+) -> Result<Table, Refusal> {
     few("conditions", every.len())?;
     let mut keep = vec![true; table.rows];
     for condition in every {

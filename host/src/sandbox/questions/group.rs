@@ -25,7 +25,9 @@ pub(in crate::sandbox) fn group(
     let mut groups = Groups { of: None, count: 1, rows: table.rows };
     for column in by {
         let data = work.data(table, *column)?;
-        groups.divide(work, data).map_err(|end| end.unwrap_or_else(|| wrong_kind("by", table, *column).into()))?;
+        groups
+            .divide(work, data)
+            .map_err(|end| end.unwrap_or_else(|| wrong_kind("by", table, *column).into()))?;
     }
     let firsts = groups.firsts();
     let mut columns = Vec::with_capacity(by.len() + show.len());
@@ -40,9 +42,10 @@ pub(in crate::sandbox) fn group(
         work.look()?;
         let meta = table.column(aggregate.column)?;
         let data = work.data(table, aggregate.column)?;
-        let (role, data) = groups
-            .aggregate(work, data, &aggregate.op, aggregate.argument)
-            .map_err(|end| end.unwrap_or_else(|| wrong_kind(&aggregate.op, table, aggregate.column).into()))?;
+        let (role, data) =
+            groups.aggregate(work, data, &aggregate.op, aggregate.argument).map_err(|end| {
+                end.unwrap_or_else(|| wrong_kind(&aggregate.op, table, aggregate.column).into())
+            })?;
         let unit = if matches!(role, "count" | "share") { "" } else { &meta.unit };
         columns.push(Column::computed(format!("{}({})", aggregate.op, meta.name), role, unit, data));
     }
@@ -74,7 +77,8 @@ impl Groups {
                 // The dictionary may have the same text twice.
                 let mut numbers: HashMap<&[u8], u32> = HashMap::new();
                 let codes = (0..).take(text.words.len());
-                let same: Vec<u32> = codes.map(|code| *numbers.entry(text.words.get(code)).or_insert(code)).collect();
+                let same: Vec<u32> =
+                    codes.map(|code| *numbers.entry(text.words.get(code)).or_insert(code)).collect();
                 if self.of.is_none() {
                     self.by_code(work, text.codes.iter().map(|code| same[*code as usize]), same.len())
                 } else {
@@ -187,7 +191,13 @@ impl Groups {
     }
 
     /// The role and the values of an aggregate.
-    fn aggregate(&self, work: &Work, data: &Data, op: &str, argument: f64) -> Result<(&'static str, Data), End> {
+    fn aggregate(
+        &self,
+        work: &Work,
+        data: &Data,
+        op: &str,
+        argument: f64,
+    ) -> Result<(&'static str, Data), End> {
         let known = ["sum", "min", "max", "count", "mean", "quantile", "share"];
         let Some(role) = known.into_iter().find(|known| *known == op) else {
             return Err(Some(unknown("aggregate", op, &known.join(", ")).into()));
@@ -195,9 +205,15 @@ impl Groups {
         let stop = |stop: Stop| Some(Refusal::from(stop));
         let answer = match (op, data) {
             ("count", _) => Data::U64(self.counts(work).map_err(stop)?),
-            ("sum", Data::U64(values)) => Data::U64(self.fold(work, values, 0, u64::wrapping_add).map_err(stop)?),
-            ("sum", Data::S64(values)) => Data::S64(self.fold(work, values, 0, i64::wrapping_add).map_err(stop)?),
-            ("sum", Data::F64(values)) => Data::F64(self.fold(work, values, 0.0, |a, b| a + b).map_err(stop)?),
+            ("sum", Data::U64(values)) => {
+                Data::U64(self.fold(work, values, 0, u64::wrapping_add).map_err(stop)?)
+            }
+            ("sum", Data::S64(values)) => {
+                Data::S64(self.fold(work, values, 0, i64::wrapping_add).map_err(stop)?)
+            }
+            ("sum", Data::F64(values)) => {
+                Data::F64(self.fold(work, values, 0.0, |a, b| a + b).map_err(stop)?)
+            }
             ("sum", Data::Average(average)) => {
                 let counts = self.fold(work, &average.counts, 0, u64::wrapping_add).map_err(stop)?;
                 let sums = self.sums(work, &average.sums).map_err(stop)?;
@@ -239,7 +255,9 @@ impl Groups {
                     "mean" => {
                         let sums = self.fold(work, &values, 0.0, |a, b| a + b).map_err(stop)?;
                         let counts = self.counts(work).map_err(stop)?;
-                        Data::F64(sums.iter().zip(counts.iter()).map(|(sum, count)| mean(*sum, *count)).collect())
+                        Data::F64(
+                            sums.iter().zip(counts.iter()).map(|(sum, count)| mean(*sum, *count)).collect(),
+                        )
                     }
                     "share" => {
                         let sums = self.fold(work, &values, 0.0, |a, b| a + b).map_err(stop)?;
@@ -324,7 +342,12 @@ fn quantile_argument(argument: f64) -> Result<f64, End> {
 }
 
 /// The rank, from 1, of the value below or at which the share lies.
-#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ranks are positive, and no count is so large")]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "ranks are positive, and no count is so large"
+)]
 fn rank(share: f64, count: u64) -> Option<u64> {
     (count > 0).then(|| ((share * count as f64).ceil() as u64).clamp(1, count))
 }

@@ -48,7 +48,10 @@ fn image(value: f64) -> u64 {
 /// The place of each word among all words; the same for the same bytes.
 fn ranks(text: &Text) -> Result<Vec<u64>, Failure> {
     if text.words.len() > SORT_ROWS {
-        return Err(Failure::new("too-large", format!("no more than {SORT_ROWS} different texts are sorted")));
+        return Err(Failure::new(
+            "too-large",
+            format!("no more than {SORT_ROWS} different texts are sorted"),
+        ));
     }
     let mut order: Vec<u32> = (0..).take(text.words.len()).collect();
     order.sort_unstable_by_key(|code| text.words.get(*code));
@@ -71,7 +74,7 @@ fn first(work: &Work, keys: impl Iterator<Item = u64>, limit: usize) -> Result<V
     let mut best: Vec<(u64, u32)> = Vec::with_capacity(room.min(SORT_ROWS * 2));
     let mut worst = None;
     for (key, row) in keys.zip(0u32..) {
-        if row as usize % ROWS_BETWEEN_LOOKS == 0 {
+        if (row as usize).is_multiple_of(ROWS_BETWEEN_LOOKS) {
             work.look()?;
         }
         // A later row with the same key comes after those that are there.

@@ -1,0 +1,128 @@
+//! A process that lies. Here it is a program that does nothing, while the test speaks in its place.
+
+use std::process::Command;
+
+use super::*;
+use crate::event::Output;
+use crate::sandbox::limits::{OUTPUTS, PACKET_BYTES};
+use crate::sandbox::wire::{Fault, Put};
+
+/// A sandbox of two plugins that have both been called for interval 5, and the end of its channel.
+fn called() -> (Sandbox, Channel) {
+    let mut ring = Ring::new().unwrap();
+    let hosted = || Hosted {
+        name: "p".to_owned(),
+        tables: Vec::new(),
+        options: Vec::new(),
+        limits: Limits::default(),
+        code: Code { file: ring::sealed("code", b"").unwrap(), bytes: 0 },
+        totals: Totals::new(),
+        configuring: false,
+        under_way: Some(UnderWay { interval: 5, slot: 0 }),
+        missed: 0,
+    };
+    let plugins = vec![hosted(), hosted()];
+    ring.lend(0, 2);
+    let (channel, theirs) = Channel::pair().unwrap();
+    let child = Command::new("sleep").arg("1000").spawn().unwrap();
+    let process = Process { child, channel, up: true };
+    let sandbox = Sandbox {
+        plugins,
+        tables: Vec::new(),
+        identity: Identity::choose().unwrap(),
+        ring,
+        process,
+        ready: Vec::new(),
+        skipped: 0,
+        progress: Instant::now(),
+    };
+    (sandbox, Channel::new(theirs))
+}
+
+fn answered(plugin: u32, interval: u64, outputs: Vec<Put>) -> Claim {
+    Claim::Answered { plugin, interval, end: Ok(()), outputs }
+}
+
+/// The process is gone, another is there, and both calls are known to be lost.
+fn assert_killed(mut sandbox: Sandbox, what: &str) {
+    let before = sandbox.pid();
+    let answers = sandbox.answers().unwrap_or_else(|error| panic!("{what}: {error}"));
+    let reasons: Vec<_> = answers
+        .iter()
+        .map(|answer| match &answer.outputs[..] {
+            [Output::Fault { reason, .. }] => (answer.plugin, answer.interval, reason.as_str()),
+            other => panic!("{what} was believed: {other:?}"),
+        })
+        .collect();
+    assert_eq!(reasons, [(0, 5, "killed"), (1, 5, "killed")], "{what}");
+    assert_ne!(sandbox.pid(), before, "{what}");
+    assert!(!std::path::Path::new(&format!("/proc/{before}")).exists(), "{what}: it lives on");
+    assert!(sandbox.idle() && sandbox.ring.free() == Some(0), "{what}");
+}
+
+#[test]
+fn what_was_asked_for_is_believed() {
+    let (mut sandbox, channel) = called();
+    channel.send(&answered(1, 5, Vec::new()), Until::Now).unwrap();
+    assert_eq!(sandbox.answers().unwrap(), [Answer { plugin: 1, interval: 5, outputs: Vec::new() }]);
+    assert!(!sandbox.idle());
+    channel.send(&answered(0, 5, Vec::new()), Until::Now).unwrap();
+    assert_eq!(sandbox.answers().unwrap().len(), 1);
+    assert!(sandbox.idle() && sandbox.ring.free() == Some(0));
+}
+
+#[test]
+fn claims_that_cannot_be_end_the_process() {
+    let nothing = Put::Gauge { metric: String::new(), labels: Vec::new(), value: 1.0 };
+    let gauge = Put::Gauge { metric: "m".to_owned(), labels: Vec::new(), value: 1.0 };
+    let infinite = Put::Gauge { metric: "m".to_owned(), labels: Vec::new(), value: f64::INFINITY };
+    let failed = Fault { reason: Reason::Trap, message: String::new() };
+    let claims = [
+        ("another plugin", answered(2, 5, Vec::new())),
+        ("another interval", answered(0, 6, Vec::new())),
+        ("too many outputs", answered(0, 5, vec![gauge.clone(); OUTPUTS + 1])),
+        ("a metric without a name", answered(0, 5, vec![nothing])),
+        ("an infinite metric", answered(0, 5, vec![infinite])),
+        (
+            "output of a failed call",
+            Claim::Answered { plugin: 0, interval: 5, end: Err(failed), outputs: vec![gauge] },
+        ),
+        (
+            "configured when it was not asked",
+            Claim::Configured { plugin: 0, end: Ok(()), outputs: Vec::new() },
+        ),
+    ];
+    for (what, claim) in claims {
+        let (sandbox, channel) = called();
+        channel.send(&claim, Until::Now).unwrap();
+        assert_killed(sandbox, what);
+    }
+}
+
+#[test]
+fn packets_that_are_no_claims_end_the_process() {
+    let packets: [(&str, &[u8]); 4] = [
+        ("garbage", &[1, 250, 250, 250]),
+        ("an unknown mark", &[7, 0]),
+        ("an empty message", &[1]),
+        ("a packet that is too large", &[0; PACKET_BYTES + 1]),
+    ];
+    for (what, packet) in packets {
+        let (sandbox, channel) = called();
+        channel.send_packet(packet, Until::Now).unwrap();
+        assert_killed(sandbox, what);
+    }
+    let (sandbox, channel) = called();
+    drop(channel);
+    assert_killed(sandbox, "a closed channel");
+}
+
+#[test]
+fn an_answer_counts_once() {
+    let (mut sandbox, channel) = called();
+    channel.send(&answered(0, 5, Vec::new()), Until::Now).unwrap();
+    channel.send(&answered(0, 5, Vec::new()), Until::Now).unwrap();
+    let before = sandbox.pid();
+    assert_eq!(sandbox.answers().unwrap().len(), 2, "one answer, and one that was lost");
+    assert_ne!(sandbox.pid(), before);
+}
