@@ -53,7 +53,6 @@
 
 #![deny(unsafe_code)] // bindings.rs is the one exception.
 
-
 pub mod bindings;
 mod column;
 mod failure;
