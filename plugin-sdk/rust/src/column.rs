@@ -179,6 +179,7 @@ pub struct Histogram<'a> {
     bucket: &'a [u32],
     counts: &'a [u64],
     sum: f64,
+    total: u64,
 }
 
 impl<'a> Histogram<'a> {
@@ -192,10 +193,10 @@ impl<'a> Histogram<'a> {
         })
     }
 
-    /// How many values are in its buckets.
+    /// How many values there are. Those that found no room for a bucket are in none.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.counts.iter().sum()
+        self.total
     }
 
     /// The sum of the values.
@@ -222,6 +223,7 @@ impl Histograms {
             bucket: &self.0.bucket[entries.clone()],
             counts: &self.0.counts[entries],
             sum: self.0.sums[row],
+            total: self.0.totals[row],
         }
     }
 
@@ -240,7 +242,7 @@ impl Histograms {
         let bucket: Vec<u32> =
             (0..).take(counts.len()).filter(|&bucket| counts[bucket as usize] > 0).collect();
         counts.retain(|&count| count > 0);
-        let all = Histogram { lower: &self.0.lower, bucket: &bucket, counts: &counts, sum: 0.0 };
+        let all = Histogram { lower: &self.0.lower, bucket: &bucket, counts: &counts, sum: 0.0, total: 0 };
         let mut merged: Vec<Bucket> = all.buckets().collect();
         // Each page came with bounds of its own.
         merged.sort_by(|a, b| a.low.total_cmp(&b.low));
@@ -273,6 +275,7 @@ impl sealed::Read for Histogram<'_> {
         column.0.bucket.extend(page.0.bucket.iter().map(|bucket| bounds + bucket));
         column.0.counts.extend(page.0.counts);
         column.0.sums.extend(page.0.sums);
+        column.0.totals.extend(page.0.totals);
     }
 }
 
@@ -291,6 +294,7 @@ impl Histograms {
             bucket: entries.iter().map(|entry| entry.0).collect(),
             counts: entries.iter().map(|entry| entry.1).collect(),
             sums: vec![0.5; rows.len()],
+            totals: rows.iter().map(|row| row.iter().map(|entry| entry.1).sum::<u64>() + 1).collect(),
         })
     }
 }
@@ -383,7 +387,8 @@ mod tests {
         assert_eq!(rows[0], [bucket(0.0, Some(1.0), 3), bucket(2.0, None, 1)]);
         assert!(rows[1].is_empty());
         assert_eq!(rows[2], [bucket(1.0, Some(2.0), 9)]);
-        assert_eq!(column.get(0).count(), 4);
+        // One value found no bucket.
+        assert_eq!(column.get(0).count(), 5);
     }
 
     #[test]
@@ -394,6 +399,7 @@ mod tests {
         assert_eq!(rows[0], [bucket(0.0, Some(1.0), 3), bucket(1.0, None, 1)]);
         assert_eq!(rows[1], [bucket(-2.0, Some(0.0), 5)]);
         assert_eq!(rows[2], [bucket(0.0, Some(1.0), 4), bucket(1.0, None, 2)]);
+        assert_eq!(column.iter().map(|row| row.count()).collect::<Vec<_>>(), [5, 6, 7]);
         let merged = [bucket(-2.0, Some(0.0), 5), bucket(0.0, Some(1.0), 7), bucket(1.0, None, 3)];
         assert_eq!(column.merged(), merged);
     }

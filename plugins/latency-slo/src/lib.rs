@@ -13,7 +13,8 @@
 //! Histograms count in buckets, so a quantile is known by the bucket that it is in, and is given as that bucket's
 //! upper bound. A threshold inside a bucket leaves a range for the share below it: the truth lies between that bucket's
 //! values all being above and all being below. Then a breach can be certain, possible or excluded. With a threshold that
-//! is a bound, which the report names, it is always certain or excluded.
+//! is a bound, which the report names, it is always certain or excluded. Values that found no room for a bucket may be
+//! above or below too.
 
 #![forbid(unsafe_code)]
 
@@ -103,12 +104,14 @@ impl LatencySlo {
         let coverage = table.coverage()?;
         let histograms = table.column::<Histogram>(measure)?;
         let all = histograms.merged();
-        let share = Share::below(self.threshold, all.iter().copied());
+        let total = histograms.iter().map(|histogram| histogram.count()).sum();
+        let share = Share::below(self.threshold, total, all.iter().copied());
         if share.total == 0 {
             let report = report(Severity::Info, "latency-slo", format!("{name}: no values in this interval"));
             return with_missing(report, coverage).send();
         }
 
+        let labelled = |metric| gauge(metric).label("table", table.name()).label("measure", measure);
         let verdict = share.verdict(self.objective);
         let level = if verdict == Verdict::Breach { Severity::Warning } else { Severity::Info };
         let mut report = report(level, "latency-slo", self.title(&name, share))
@@ -123,9 +126,10 @@ impl LatencySlo {
             report = report.field("threshold", format!("is inside a bucket; exact would be {bounds}"));
         }
         for quantile in &self.quantiles {
-            if let Some(bucket) = share::quantile(&all, *quantile) {
-                report = report.field(&quantile_name(*quantile), upper(bucket));
-                self.put_quantile(table.name(), measure, *quantile, bucket)?;
+            let bucket = share::quantile(&all, total, *quantile);
+            report = report.field(&quantile_name(*quantile), upper(bucket));
+            if let Some(high) = bucket.and_then(|bucket| bucket.high) {
+                labelled("slo_quantile_below").label("quantile", quantile).set(high)?;
             }
         }
         let rows = table.rows().zip(histograms.iter());
@@ -134,7 +138,6 @@ impl LatencySlo {
         }
         with_missing(report, coverage).send()?;
 
-        let labelled = |metric| gauge(metric).label("table", table.name()).label("measure", measure);
         labelled("slo_share_below_min").set(share.least())?;
         labelled("slo_share_below_max").set(share.most())
     }
@@ -155,21 +158,11 @@ impl LatencySlo {
         }
     }
 
-    /// The bound that the quantile is below; there is none to put out for the last bucket.
-    fn put_quantile(&self, table: &str, measure: &str, quantile: f64, bucket: Bucket) -> Result {
-        let Some(high) = bucket.high else { return Ok(()) };
-        gauge("slo_quantile_below")
-            .label("table", table)
-            .label("measure", measure)
-            .label("quantile", quantile)
-            .set(high)
-    }
-
     /// The keys with the most values that are not certainly below the threshold.
     fn worst<'a>(&self, rows: impl Iterator<Item = (Row, Histogram<'a>)>) -> Result<Vec<String>> {
         let mut worst: Vec<(Share, Row, Histogram<'a>)> = Vec::new();
         for (row, histogram) in rows {
-            let share = Share::below(self.threshold, histogram.buckets());
+            let share = Share::below(self.threshold, histogram.count(), histogram.buckets());
             let place = worst.partition_point(|(other, ..)| other.not_below() >= share.not_below());
             if share.not_below() > 0 && place < WORST && !row.is_overflow()? {
                 worst.insert(place, (share, row, histogram));
@@ -179,7 +172,7 @@ impl LatencySlo {
         let highest = self.quantiles.iter().copied().fold(0.0, f64::max);
         let line = |(share, row, histogram): (Share, Row, Histogram<'a>)| {
             let buckets: Vec<Bucket> = histogram.buckets().collect();
-            let quantile = share::quantile(&buckets, highest).map_or_else(String::new, upper);
+            let quantile = upper(share::quantile(&buckets, share.total, highest));
             let (name, total) = (quantile_name(highest), share.total);
             Ok(format!("{share} of {total} below, {name} {quantile}: {}", row.key()?))
         };
@@ -213,10 +206,11 @@ fn with_missing<'a>(mut report: weir_plugin::Report<'a>, coverage: Coverage) -> 
     clippy::cast_sign_loss,
     reason = "times are whole and not negative"
 )]
-fn upper(bucket: Bucket) -> String {
-    match bucket.high {
-        Some(high) => format!("below {}", Nanoseconds(high as u64)),
-        None => format!("{} or more", Nanoseconds(bucket.low as u64)),
+fn upper(bucket: Option<Bucket>) -> String {
+    match bucket {
+        Some(Bucket { high: Some(high), .. }) => format!("below {}", Nanoseconds(high as u64)),
+        Some(Bucket { low, high: None, .. }) => format!("{} or more", Nanoseconds(low as u64)),
+        None => "not known, too many values found no bucket".to_owned(),
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) struct Share {
     pub(crate) total: u64,
     /// Values that are below it for certain.
     below: u64,
-    /// Values in the bucket that the threshold is inside of.
+    /// Values in the bucket that the threshold is inside of, and those that found no bucket.
     open: u64,
     /// That bucket's bounds, if it has values.
     pub(crate) around: Option<(u64, Option<u64>)>,
@@ -41,11 +41,13 @@ impl Share {
         clippy::cast_sign_loss,
         reason = "bounds are whole and not negative"
     )]
-    pub(crate) fn below(threshold: u64, buckets: impl Iterator<Item = Bucket>) -> Self {
-        let mut share = Self { total: 0, below: 0, open: 0, around: None };
+    /// Of a histogram of so many values, of which these are the buckets.
+    pub(crate) fn below(threshold: u64, total: u64, buckets: impl Iterator<Item = Bucket>) -> Self {
+        let mut share = Self { total, below: 0, open: 0, around: None };
         let limit = threshold as f64;
+        let mut placed = 0;
         for Bucket { low, high, count } in buckets {
-            share.total += count;
+            placed += count;
             // A bucket ends below its upper bound.
             if high.is_some_and(|high| high <= limit) {
                 share.below += count;
@@ -54,6 +56,7 @@ impl Share {
                 share.around = Some((low as u64, high.map(|high| high as u64)));
             }
         }
+        share.open += total.saturating_sub(placed);
         share
     }
 
@@ -106,16 +109,15 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{}%", hundredths / 100.0)
 }
 
-/// The bucket of the smallest value that at least the share `quantile` of all values does not exceed. The buckets
-/// ascend.
+/// The bucket of the smallest value that at least the share `quantile` of all values does not exceed, taking those
+/// without a bucket for the largest, so that its upper bound is one; none if it is one of those. The buckets ascend.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "a rank among fewer values than 2^53"
 )]
-pub(crate) fn quantile(buckets: &[Bucket], quantile: f64) -> Option<Bucket> {
-    let total: u64 = buckets.iter().map(|bucket| bucket.count).sum();
+pub(crate) fn quantile(buckets: &[Bucket], total: u64, quantile: f64) -> Option<Bucket> {
     let rank = ((total as f64 * quantile).ceil() as u64).max(1);
     let mut seen = 0;
     buckets.iter().copied().find(|bucket| {
@@ -135,7 +137,7 @@ mod tests {
     }
 
     fn share(threshold: u64, counts: &[(u64, u64)]) -> Share {
-        Share::below(threshold, buckets(counts).into_iter())
+        Share::below(threshold, counts.iter().map(|count| count.1).sum(), buckets(counts).into_iter())
     }
 
     #[test]
@@ -185,10 +187,20 @@ mod tests {
     #[test]
     fn a_quantile_is_in_the_bucket_of_its_rank() {
         let all = buckets(&[(2, 50), (4, 40), (8, 9), (1 << 63, 1)]);
-        let low = |share| quantile(&all, share).unwrap().low;
+        let low = |share| quantile(&all, 100, share).unwrap().low;
         assert_eq!([low(0.01), low(0.5), low(0.51), low(0.9)], [2.0, 2.0, 4.0, 4.0]);
         assert_eq!([low(0.91), low(0.99)], [8.0, 8.0]);
-        assert_eq!(quantile(&all, 0.999).unwrap().high, None);
-        assert_eq!(quantile(&[], 0.5), None);
+        assert_eq!(quantile(&all, 100, 0.999).unwrap().high, None);
+        assert_eq!(quantile(&[], 0, 0.5), None);
+    }
+
+    #[test]
+    fn values_without_a_bucket_are_not_known() {
+        let all = buckets(&[(2, 50), (4, 40)]);
+        let share = Share::below(8, 100, all.iter().copied());
+        assert_eq!((share.least(), share.most(), share.around), (0.9, 1.0, None));
+        assert_eq!(share.verdict(0.99), Verdict::Possible);
+        assert_eq!(quantile(&all, 100, 0.9).unwrap().low, 4.0);
+        assert_eq!(quantile(&all, 100, 0.91), None);
     }
 }

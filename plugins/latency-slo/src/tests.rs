@@ -49,7 +49,7 @@ fn a_title_promises_no_more_than_is_known() {
     let bucket = |low: f64, count| Bucket { low, high: Some(low * 2.0), count };
     let title = |fast, inside, slow| {
         let buckets = [bucket(65_536.0, fast), bucket(8_388_608.0, inside), bucket(16_777_216.0, slow)];
-        slo().title("reads.latency", Share::below(10_000_000, buckets.into_iter()))
+        slo().title("reads.latency", Share::below(10_000_000, fast + inside + slow, buckets.into_iter()))
     };
     assert_eq!(title(995, 5, 0), "reads.latency: at least 99.5% below 10ms, as the objective of 99% asks");
     assert_eq!(
@@ -61,6 +61,9 @@ fn a_title_promises_no_more_than_is_known() {
 
 #[test]
 fn a_quantile_is_given_as_an_upper_bound() {
-    assert_eq!(upper(Bucket { low: 8_388_608.0, high: Some(16_777_216.0), count: 1 }), "below 16.777216ms");
-    assert_eq!(upper(Bucket { low: 1024.0, high: None, count: 1 }), "1.024us or more");
+    assert_eq!(
+        upper(Some(Bucket { low: 8_388_608.0, high: Some(16_777_216.0), count: 1 })),
+        "below 16.777216ms"
+    );
+    assert_eq!(upper(Some(Bucket { low: 1024.0, high: None, count: 1 })), "1.024us or more");
 }
