@@ -60,6 +60,7 @@ pub(super) struct Buckets {
     pub(super) bucket: List<u32>,
     pub(super) counts: List<u64>,
     pub(super) sums: List<f64>,
+    pub(super) totals: List<u64>,
 }
 
 #[derive(Clone, Debug, ComponentType, Lower)]

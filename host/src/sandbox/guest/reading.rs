@@ -160,12 +160,13 @@ fn read_buckets(call: &mut Call, (table, column, first, count): Page) -> Result<
 fn page(buckets: &Buckets, first: usize, count: usize) -> Result<wit::Buckets, Failure> {
     let offsets = &buckets.offsets[first..=first + count];
     let (begin, end) = (offsets[0] as usize, offsets[count] as usize);
-    few(count * 12 + (end - begin) * 12 + buckets.lower.len() * 8)?;
+    few(count * 20 + (end - begin) * 12 + buckets.lower.len() * 8)?;
     Ok(wit::Buckets {
         lower: List(buckets.lower.clone()),
         offsets: offsets.iter().map(|offset| offset - offsets[0]).collect::<Vec<_>>().into(),
         bucket: List::page(&buckets.bucket, begin, end - begin),
         counts: List::page(&buckets.entries, begin, end - begin),
+        totals: List::page(&buckets.counts, first, count),
         sums: (first..first + count).map(|row| buckets.sums.get(row)).collect::<Vec<_>>().into(),
     })
 }
