@@ -1,41 +1,49 @@
-//! Programs that only some of the commands use.
+//! What only some of the commands use.
+
+use std::path::Path;
 
 use anyhow::{Result, anyhow};
 
 use crate::apt::{self, Apt};
 use crate::step::{carry_out, has_program, say};
 
-/// A program, and Debian's package of it.
+/// A program, or a file by its path, and Debian's package of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tool {
-    program: &'static str,
+    name: &'static str,
     package: &'static str,
+}
+
+impl Tool {
+    fn is_here(&self) -> bool {
+        if self.name.starts_with('/') { Path::new(self.name).exists() } else { has_program(self.name) }
+    }
 }
 
 /// For virtual machines.
 pub(crate) const MACHINES: &[Tool] = &[
-    Tool { program: "qemu-system-x86_64", package: "qemu-system-x86" },
-    Tool { program: "busybox", package: "busybox-static" },
-    Tool { program: "cpio", package: "cpio" },
-    Tool { program: "strip", package: "binutils" },
+    Tool { name: "qemu-system-x86_64", package: "qemu-system-x86" },
+    Tool { name: "busybox", package: "busybox-static" },
+    Tool { name: "cpio", package: "cpio" },
+    Tool { name: "strip", package: "binutils" },
 ];
 
 /// For the benchmark.
 pub(crate) const BENCH: &[Tool] = &[
-    Tool { program: "clang-22", package: "clang-22" },
-    Tool { program: "bpftrace", package: "bpftrace" },
-    Tool { program: "bpftool", package: "bpftool" },
+    Tool { name: "clang-22", package: "clang-22" },
+    Tool { name: "/usr/include/bpf/bpf_helpers.h", package: "libbpf-dev" },
+    Tool { name: "bpftrace", package: "bpftrace" },
 ];
 
 /// Installs those that are missing, if that is allowed.
 pub(crate) fn ensure(tools: &[Tool], yes: bool) -> Result<()> {
-    let missing: Vec<_> = tools.iter().filter(|tool| !has_program(tool.program)).collect();
+    let missing: Vec<_> = tools.iter().filter(|tool| !tool.is_here()).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let programs = missing.iter().map(|tool| tool.program).collect::<Vec<_>>().join(", ");
-    let apt = Apt::here().ok_or_else(|| anyhow!("there is no {programs}: install what has them"))?;
-    say(format_args!("there is no {programs}"));
+    let names = missing.iter().map(|tool| tool.name).collect::<Vec<_>>().join(", ");
+    let apt = Apt::here().ok_or_else(|| anyhow!("there is no {names}: install what has them"))?;
+    say(format_args!("there is no {names}"));
     apt.update(yes);
-    carry_out(&programs, &[apt::install(missing.iter().map(|tool| tool.package.to_owned()))], yes)
+    carry_out(&names, &[apt::install(missing.iter().map(|tool| tool.package.to_owned()))], yes)
 }
