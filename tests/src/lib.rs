@@ -26,7 +26,7 @@ pub fn tables(config: &str) -> Vec<Arc<TableSpec>> {
 /// Attaches the tables of a configuration.
 #[must_use]
 pub fn attach(config: &str) -> Tables {
-    match Tables::attach(&tables(config)) {
+    match Tables::attach(&tables(config), &[]) {
         Ok(tables) => tables,
         Err(error) => panic!("{error}"),
     }

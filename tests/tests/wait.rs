@@ -43,7 +43,7 @@ fn a_closing_waits_for_programs_that_read_the_old_word() {
             "[tables.t]\non = \"{on}\"\nwhere = \"args.id == {NOWHERE} && pid == {}\"\nshow = {{ n = \"count()\" }}",
             std::process::id()
         ));
-        let mut tables = Tables::attach_held(&spec, HOLD).expect("the table attaches");
+        let mut tables = Tables::attach_held(&spec, &[], HOLD).expect("the table attaches");
         pin(reader);
         for _ in 0..20 {
             assert_eq!(close_while_held(&mut tables, writer, |tables| events(tables.close())), 1, "{on}");

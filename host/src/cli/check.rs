@@ -4,18 +4,24 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::plugins;
+use super::run::schemas;
 use crate::config::Config;
 use crate::error::Result;
+use crate::probe::describe;
+use crate::sandbox::Sandbox;
 
+/// Resolves every name, and compiles and configures every plugin, as a run would.
 pub(super) fn check(path: &Path) -> Result<()> {
     let config = Config::load(path)?;
+    let plugins = plugins::load(&config.plugins, &[], &schemas(&config))?;
+    if !plugins.is_empty() {
+        Sandbox::start(plugins)?;
+    }
     let mut text = format!("{}: ok\n", path.display());
     for table in &config.tables {
-        let from = table.from.as_ref().map_or(String::new(), |from| format!("{from} → "));
-        text.push_str(&format!("  table {}: {from}{}\n", table.name, table.attach));
+        text.push_str(&format!("  table {}\n", describe(table)));
     }
     for plugin in &config.plugins {
-        plugins::read(&plugin.component)?;
         text.push_str(&format!("  plugin {}: {}\n", plugin.name, plugin.component.display()));
     }
     let lines: Vec<_> = text.split('\n').map(crate::escape::guard).collect();

@@ -64,7 +64,7 @@ fn from_config(config: &PluginConfig, tables: &[(Arc<str>, SchemaRef)]) -> Resul
     })
 }
 
-pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
+fn read(path: &Path) -> Result<Vec<u8>> {
     let mut component = Vec::new();
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
     file.take(COMPONENT_BYTES + 1).read_to_end(&mut component).map_err(|error| unreadable(path, &error))?;

@@ -45,7 +45,7 @@ pub(super) fn record(tracing: &Tracing, path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn schemas(config: &Config) -> Vec<(Arc<str>, arrow::datatypes::SchemaRef)> {
+pub(super) fn schemas(config: &Config) -> Vec<(Arc<str>, arrow::datatypes::SchemaRef)> {
     config.tables.iter().map(|table| (table.name.as_str().into(), snapshot::schema(table))).collect()
 }
 
@@ -54,9 +54,8 @@ fn trace(config: &Config, tracing: &Tracing, plugins: Vec<Plugin>, sink: &mut dy
     let signals = Signals::catch()?;
     // Before the probes, because compiling a plugin can take seconds.
     let mut flow = Flow::new(plugins, sink)?;
-    let mut tables = Tables::attach(&config.tables)?;
-    let mut selves = Selves::default();
-    selves.leave_out(&mut tables, flow.sandbox())?;
+    let mut selves = Selves::of(flow.sandbox());
+    let mut tables = Tables::attach(&config.tables, &selves.0)?;
     let begin = Instant::now();
     flow.start(SystemTime::now(), &schemas(config))?;
     let mut workload = Workload::spawn(&tracing.command)?;
@@ -103,16 +102,20 @@ fn next(close: Instant, interval: Duration, now: Instant) -> Instant {
 }
 
 /// The processes that are Weir's own.
-#[derive(Default)]
+#[derive(PartialEq)]
 struct Selves(Vec<u32>);
 
 impl Selves {
+    fn of(sandbox: Option<&Sandbox>) -> Self {
+        Self(std::iter::once(std::process::id()).chain(sandbox.map(Sandbox::pid)).collect())
+    }
+
     /// Tells the tables, if it is news: a sandbox that had to be killed has another process after that.
     fn leave_out(&mut self, tables: &mut Tables, sandbox: Option<&Sandbox>) -> Result<()> {
-        let selves: Vec<u32> = std::iter::once(std::process::id()).chain(sandbox.map(Sandbox::pid)).collect();
-        if self.0 != selves {
-            tables.leave_out(&selves)?;
-            self.0 = selves;
+        let selves = Self::of(sandbox);
+        if *self != selves {
+            tables.leave_out(&selves.0)?;
+            *self = selves;
         }
         Ok(())
     }

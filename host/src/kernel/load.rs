@@ -46,7 +46,13 @@ enum Role {
 }
 
 /// Loads the kernel side for one table.
-pub(super) fn load(spec: &TableSpec, plan: Plan, layout: &Layout, cpus: u32, btf: Option<&Btf>) -> Result<Loaded> {
+pub(super) fn load(
+    spec: &TableSpec,
+    plan: Plan,
+    layout: &Layout,
+    cpus: u32,
+    btf: Option<&Btf>,
+) -> Result<Loaded> {
     let object = object::sized(layout, spec.saved.len())?;
     let capacity = layout.capacity() as u32;
     let buckets = layout.bucket_capacity() as u32;
@@ -189,9 +195,7 @@ fn attach_error(attach: &Attach, error: &ProgramError) -> Error {
     }
     match errno(error) {
         Some(Errno::PERM | Errno::ACCESS) => permission(&format!("attaching to {attach}")),
-        Some(Errno::NOENT) => {
-            Error::new(Kind::Unavailable, format!("this kernel has no {attach}"))
-        }
+        Some(Errno::NOENT) => Error::new(Kind::Unavailable, format!("this kernel has no {attach}")),
         _ => Error::new(Kind::Unavailable, format!("{attach} cannot be attached to: {}", chain(error))),
     }
 }

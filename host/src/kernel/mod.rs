@@ -51,25 +51,27 @@ pub struct Timing {
 
 impl Tables {
     /// Loads the programs of every table and attaches them; interval 0 begins when the last is attached.
-    pub fn attach(specs: &[Arc<TableSpec>]) -> Result<Self> {
-        Self::attach_held(specs, 0)
+    /// `selves` are the processes to leave out, as [`Tables::leave_out`] has them.
+    pub fn attach(specs: &[Arc<TableSpec>], selves: &[u32]) -> Result<Self> {
+        Self::attach_held(specs, selves, 0)
     }
 
     /// As [`Tables::attach`], with programs that go through so many turns between reading the control word and
     /// adding. For the test which proves that closing an interval waits for them.
     #[doc(hidden)]
-    pub fn attach_held(specs: &[Arc<TableSpec>], hold: u32) -> Result<Self> {
+    pub fn attach_held(specs: &[Arc<TableSpec>], selves: &[u32], hold: u32) -> Result<Self> {
         let cpus = possible_cpus()?;
         let btf = Btf::from_sys_fs().ok();
         let mut tables = Vec::with_capacity(specs.len());
         for spec in specs {
             tables.push(Table::load(spec.clone(), cpus, hold, btf.as_ref())?);
         }
-        for table in &mut tables {
+        let began = (SystemTime::now(), Instant::now());
+        let mut tables = Self { tables, cpus, interval: 0, began, timing: Timing::default() };
+        tables.leave_out(selves)?;
+        for table in &mut tables.tables {
             table.attach(btf.as_ref())?;
         }
-        let mut tables =
-            Self { tables, cpus, interval: 0, began: (SystemTime::now(), Instant::now()), timing: Timing::default() };
         // What the first tables counted while the last were attached belongs to no interval.
         tables.end(false, true)?;
         tables.interval = 0;
@@ -149,7 +151,10 @@ impl Tables {
 
 impl std::fmt::Debug for Tables {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tables").field("cpus", &self.cpus).field("interval", &self.interval).finish_non_exhaustive()
+        f.debug_struct("Tables")
+            .field("cpus", &self.cpus)
+            .field("interval", &self.interval)
+            .finish_non_exhaustive()
     }
 }
 

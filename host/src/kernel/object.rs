@@ -31,7 +31,8 @@ pub(super) fn sized(layout: &Layout, saved: usize) -> Result<Vec<u8>> {
     ];
     let section = object.get_mut(types).ok_or_else(|| broken("its sections lie outside of it"))?;
     for (placeholder, size) in sizes {
-        let replaced = resize(section, placeholder as u32, size).ok_or_else(|| broken("its types are cut off"))?;
+        let replaced =
+            resize(section, placeholder as u32, size).ok_or_else(|| broken("its types are cut off"))?;
         if replaced != 1 {
             return Err(broken(&format!("{replaced} types have the placeholder {placeholder:#x}")));
         }

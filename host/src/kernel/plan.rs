@@ -70,8 +70,7 @@ impl Layout {
 
 /// Specialises the kernel side for a table on a machine with `cpus` possible CPUs.
 pub(super) fn plan(spec: &TableSpec, cpus: u32, hold: u32) -> Result<(Plan, Layout)> {
-    let too_many =
-        |what: &str| Error::new(Kind::Config, format!("table {} has too many {what}", spec.name));
+    let too_many = |what: &str| Error::new(Kind::Config, format!("table {} has too many {what}", spec.name));
     let mut plan = Plan::EMPTY;
     let mut laws = vec![Law::Add];
 
@@ -148,7 +147,9 @@ fn capacity_shift(rows: u32, cpus: u32) -> Result<u32> {
         .and_then(|rows| rows.checked_add(cpus + 1))
         .filter(|ids| *ids <= 1 << 24)
         .map(ceil_shift)
-        .ok_or_else(|| Error::new(Kind::Config, format!("a table cannot have {rows} keys; 8000000 is the most")))
+        .ok_or_else(|| {
+            Error::new(Kind::Config, format!("a table cannot have {rows} keys; 8000000 is the most"))
+        })
 }
 
 fn ceil_shift(number: u32) -> u32 {

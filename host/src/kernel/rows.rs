@@ -121,7 +121,12 @@ impl Rows {
     }
 
     /// The rows of an interval, in the order of their ids, the overflow row last.
-    pub(super) fn batch(&mut self, interval: u64, layout: &Layout, drained: &Drained<'_>) -> Result<RecordBatch> {
+    pub(super) fn batch(
+        &mut self,
+        interval: u64,
+        layout: &Layout,
+        drained: &Drained<'_>,
+    ) -> Result<RecordBatch> {
         let words = layout.cell_words();
         let mut ids: Vec<u32> = (1u32..)
             .zip(drained.cells.chunks_exact(words).skip(1))
@@ -159,17 +164,23 @@ impl Rows {
                 MeasureKind::Sum | MeasureKind::Min | MeasureKind::Max => {
                     numbers(measure.signed, gather(word).map(value), None)
                 }
-                MeasureKind::Avg => self.structure(measure, vec![
-                    Arc::new(UInt64Array::from_iter_values(gather(0))),
-                    numbers(measure.signed, gather(word), None),
-                ])?,
-                MeasureKind::Hist => {
-                    let buckets = self.known.histogram(histogram, measure.signed, &ids, &drained.buckets)?;
-                    self.structure(measure, vec![
+                MeasureKind::Avg => self.structure(
+                    measure,
+                    vec![
                         Arc::new(UInt64Array::from_iter_values(gather(0))),
                         numbers(measure.signed, gather(word), None),
-                        buckets,
-                    ])?
+                    ],
+                )?,
+                MeasureKind::Hist => {
+                    let buckets = self.known.histogram(histogram, measure.signed, &ids, &drained.buckets)?;
+                    self.structure(
+                        measure,
+                        vec![
+                            Arc::new(UInt64Array::from_iter_values(gather(0))),
+                            numbers(measure.signed, gather(word), None),
+                            buckets,
+                        ],
+                    )?
                 }
             });
             match measure.kind {

@@ -9,12 +9,12 @@ use aya::maps::{ArrayOfMaps, MapData};
 use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_HASH;
 use weir_abi::{Counters, DIRECT_ROWS};
 
+use super::Timing;
 use super::load::{self, Link, Loaded, permission};
 use super::mapped::{Mapped, MappedControl};
 use super::merge;
 use super::missed::Missed;
 use super::plan::{self, Law, Layout};
-use super::Timing;
 use super::rows::{Drained, Rows};
 use crate::error::{Error, Kind, Result};
 use crate::snapshot::{Coverage, Interval, Snapshot, Spans};
@@ -107,7 +107,8 @@ impl Table {
             layout.key_words.max(1) as u32 * 8,
             if layout.key_words == 0 { 1 } else { capacity as u32 + spare },
         )?;
-        let bucket_ids = if layout.histograms == 0 || layout.key_words == 0 { 1 } else { buckets as u32 + spare };
+        let bucket_ids =
+            if layout.histograms == 0 || layout.key_words == 0 { 1 } else { buckets as u32 + spare };
         let buckets = Dictionary::new(loaded.map("BUCKETS")?, 8, bucket_ids)?;
         let table = Self {
             rows: Rows::new(spec.clone(), &layout),
@@ -176,7 +177,8 @@ impl Table {
 
     /// Whether more ids are in use than leaves room for as many keys as were asked for.
     fn used_up(&self) -> bool {
-        let rows = self.layout.key_words != 0 && self.next_row(self.generation) > u64::from(self.layout.keys) + 1;
+        let rows =
+            self.layout.key_words != 0 && self.next_row(self.generation) > u64::from(self.layout.keys) + 1;
         let buckets = self.layout.histograms != 0
             && self.layout.key_words != 0
             && self.next_bucket(self.generation) > self.layout.bucket_capacity() as u64 / 2;
