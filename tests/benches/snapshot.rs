@@ -132,6 +132,11 @@ fn answer(keys: u64) {
         }
         answers.push((start.elapsed() - wait).as_secs_f64() * 1e3);
         host.push((handed - wait).as_secs_f64() * 1e3);
+        assert!(
+            answered.iter().all(|answer| answer.interval == snapshots[0].interval.number),
+            "{answered:?}"
+        );
+        assert!(answered.iter().all(|answer| !answer.outputs.is_empty()), "{answered:?}");
         waits.push(wait.as_secs_f64() * 1e3);
         assert!(
             answered.iter().all(|answer| answer

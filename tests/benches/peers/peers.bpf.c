@@ -117,6 +117,36 @@ int histogram(struct sys_enter *context)
 	return 0;
 }
 
+// As ebpf_exporter's examples count: a hash from bucket to count, and the sum beside them.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 67);
+	__type(key, __u32);
+	__type(value, __u64);
+} buckets SEC(".maps");
+
+static __always_inline void add(__u32 key, __u64 number)
+{
+	__u64 zero = 0, *value = bpf_map_lookup_elem(&buckets, &key);
+
+	if (!value) {
+		bpf_map_update_elem(&buckets, &key, &zero, BPF_NOEXIST);
+		value = bpf_map_lookup_elem(&buckets, &key);
+	}
+	if (value)
+		__sync_fetch_and_add(value, number);
+}
+
+SEC("tracepoint")
+int histogram_by_hash(struct sys_enter *context)
+{
+	if (context->id != 110)
+		return 0;
+	add(context->args[1] ? log2(context->args[1]) + 1 : 0, 1);
+	add(66, context->args[1]);
+	return 0;
+}
+
 SEC("tracepoint")
 int by_id(struct sys_enter *context)
 {
