@@ -1,6 +1,12 @@
 //! Nanoseconds an event: Weir's kernel side, hand-written C and bpftrace, for the same jobs on the same
 //! tracepoint, net of an empty program, as the kernel itself times programs.
 
+#![allow(
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a benchmark prints, and ends at once if it cannot measure"
+)]
+
 mod peers;
 
 use peers::{Bpftrace, Timing, attach, ids, statistics};

@@ -1,6 +1,12 @@
 //! From the end of an interval to a plugin's answer: nanoseconds a key of reading a table, beside the ways that
 //! system calls offer, and milliseconds until a plugin has answered.
 
+#![allow(
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a benchmark prints, and ends at once if it cannot measure"
+)]
+
 mod peers;
 
 use std::os::fd::AsFd;
