@@ -19,7 +19,7 @@ fn weir(arguments: &[&str]) -> Output {
         },
         PathBuf::from,
     );
-    Command::new(&weir).args(arguments).output().unwrap_or_else(|error| panic!("{}: {error}", weir.display()))
+    Command::new(&weir).args(arguments).output().expect("WEIR_BIN, or the weir beside this test, runs")
 }
 
 /// A configuration in a file of its own.
