@@ -1,5 +1,7 @@
 //! Every event is counted in exactly one interval, and under its own key.
 
+#![allow(clippy::print_stdout, reason = "what was counted is shown beside the verdict")]
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
