@@ -14,7 +14,6 @@ const CALLS: i64 = 100;
 #[test]
 fn what_one_cpu_counts_another_reads() {
     let cpus = cpus();
-    let (writer, reader) = (cpus[0], cpus[cpus.len() - 1]);
     let mut tables = attach(&format!(
         r#"
         [tables.count]
@@ -35,8 +34,10 @@ fn what_one_cpu_counts_another_reads() {
         "#,
         pid = process::id()
     ));
-    pin(reader);
     for round in 0..if emulated() { 100 } else { 1000 } {
+        // Each CPU has its turn as the writer, for a reader of one CPU only would be right now and then.
+        let (writer, reader) = (cpus[round % cpus.len()], cpus[(round + 1) % cpus.len()]);
+        pin(reader);
         // -50 to 49, half of them with one `whence` and half with another.
         on_cpu(writer, || (0..CALLS).for_each(|call| seek(call - 50, (call % 2) as i32)));
         let snapshots = tables.close().expect("the interval closes");
