@@ -281,11 +281,13 @@ fn convert(array: &ArrayRef) -> Option<Data> {
 /// Nulls read as 0. Builders write 0 there, so this seldom copies.
 fn zeroed<T: ArrowNativeType>(values: &ScalarBuffer<T>, nulls: Option<&NullBuffer>) -> ScalarBuffer<T> {
     let Some(nulls) = nulls else { return values.clone() };
-    let zero = T::default();
-    if (0..values.len()).all(|row| nulls.is_valid(row) || values[row] == zero) {
+    let invalid = !nulls.inner();
+    if invalid.set_indices().all(|row| values[row] == T::default()) {
         return values.clone();
     }
-    (0..values.len()).map(|row| if nulls.is_valid(row) { values[row] } else { zero }).collect()
+    let mut values = values.to_vec();
+    invalid.set_indices().for_each(|row| values[row] = T::default());
+    values.into()
 }
 
 /// The words of a number's column, and whether they are signed.
@@ -316,7 +318,9 @@ fn text(codes: &ScalarBuffer<u32>, nulls: Option<&NullBuffer>, words: &ArrayRef)
         Some(nulls) => {
             offsets.push(u32::try_from(bytes.len()).ok()?);
             let empty = u32::try_from(words.len()).ok()?;
-            (0..codes.len()).map(|row| if nulls.is_valid(row) { codes[row] } else { empty }).collect()
+            let mut codes = codes.to_vec();
+            (!nulls.inner()).set_indices().for_each(|row| codes[row] = empty);
+            codes.into()
         }
     };
     Some(Data::Text(Text { codes, words: Arc::new(Words { offsets: offsets.into(), bytes: bytes.into() }) }))

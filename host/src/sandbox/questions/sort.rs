@@ -23,16 +23,15 @@ pub(in crate::sandbox) fn sort(
     let turn = if descending { u64::MAX } else { 0 };
     let float = |value: f64| if value.is_nan() { u64::MAX } else { image(value) ^ turn };
     let rows = match work.data(table, by)? {
-        Data::U64(values) => first(work, values.iter().map(|value| value ^ turn), limit)?,
+        Data::U64(values) => first(work, values, |value| value ^ turn, limit)?,
         Data::S64(values) => {
-            let image = |value: &i64| weir_abi::ordered(value.cast_unsigned(), true) ^ turn;
-            first(work, values.iter().map(image), limit)?
+            first(work, values, |value| weir_abi::ordered(value.cast_unsigned(), true) ^ turn, limit)?
         }
-        Data::F64(values) => first(work, values.iter().map(|value| float(*value)), limit)?,
-        Data::Average(average) => first(work, average.means().iter().map(|value| float(*value)), limit)?,
+        Data::F64(values) => first(work, values, float, limit)?,
+        Data::Average(average) => first(work, average.means(), float, limit)?,
         Data::Text(text) => {
             let ranks = ranks(text)?;
-            first(work, text.codes.iter().map(|code| ranks[*code as usize] ^ turn), limit)?
+            first(work, &text.codes, |code| ranks[code as usize] ^ turn, limit)?
         }
         Data::Buckets(_) => return Err(wrong_kind("sort", table, by).into()),
     };
@@ -66,26 +65,29 @@ fn ranks(text: &Text) -> Result<Vec<u64>, Failure> {
 
 /// The rows of the `limit` smallest keys, in order. One pass: candidates are collected and now and then cut
 /// down to the best, and what is no better than the worst of those is passed over.
-fn first(work: &Work, keys: impl Iterator<Item = u64>, limit: usize) -> Result<Vec<u32>, Stop> {
+fn first<T: Copy>(work: &Work, values: &[T], key: impl Fn(T) -> u64, limit: usize) -> Result<Vec<u32>, Stop> {
     if limit == 0 {
         return Ok(Vec::new());
     }
     let room = limit.saturating_mul(2).max(64);
-    let mut best: Vec<(u64, u32)> = Vec::with_capacity(room.min(SORT_ROWS * 2));
-    let mut worst = None;
-    for (key, row) in keys.zip(0u32..) {
-        if (row as usize).is_multiple_of(ROWS_BETWEEN_LOOKS) {
-            work.look()?;
-        }
-        // A later row with the same key comes after those that are there.
-        if worst.is_some_and(|worst| key >= worst) {
-            continue;
-        }
-        best.push((key, row));
-        if best.len() == room {
-            let (_, last, _) = best.select_nth_unstable(limit - 1);
-            worst = Some(last.0);
-            best.truncate(limit);
+    let mut best: Vec<(u64, u32)> = Vec::with_capacity(room.min(values.len()));
+    // The worst of the best, once there are enough of them.
+    let (mut enough, mut worst) = (false, 0);
+    let mut row = 0;
+    for values in values.chunks(ROWS_BETWEEN_LOOKS) {
+        work.look()?;
+        for value in values {
+            let key = key(*value);
+            // A later row with the same key comes after those that are there.
+            if !enough || key < worst {
+                best.push((key, row));
+                if best.len() == room {
+                    let (_, last, _) = best.select_nth_unstable(limit - 1);
+                    (enough, worst) = (true, last.0);
+                    best.truncate(limit);
+                }
+            }
+            row += 1;
         }
     }
     best.sort_unstable();
