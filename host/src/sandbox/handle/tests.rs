@@ -46,6 +46,10 @@ fn answered(plugin: u32, interval: u64, outputs: Vec<Put>) -> Claim {
 /// The process is gone, another is there, and both calls are known to be lost.
 fn assert_killed(mut sandbox: Sandbox, what: &str) {
     let before = sandbox.pid();
+    // A process that another test is just starting may hold the other end open for a moment.
+    let patience = rustix::event::Timespec { tv_sec: 10, tv_nsec: 0 };
+    let mut readable = [rustix::event::PollFd::new(&sandbox, rustix::event::PollFlags::IN)];
+    rustix::event::poll(&mut readable, Some(&patience)).unwrap();
     let answers = sandbox.answers().unwrap_or_else(|error| panic!("{what}: {error}"));
     let reasons: Vec<_> = answers
         .iter()
