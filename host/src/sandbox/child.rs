@@ -52,7 +52,9 @@ fn prepare(
     lockdown::last_thread()?;
     let slots = Slots::new(slots).map_err(|error| format!("cannot map the ring: {error}"))?;
     let order = channel.receive_until(Until::Ever).map_err(|error| format!("no first order: {error:?}"))?;
-    let Order::Start { tables, plugins } = order else { return Err("the first order is another".to_owned()) };
+    let Order::Start { tables, plugins, configure } = order else {
+        return Err("the first order is another".to_owned());
+    };
     let linker = engine::linker(&engine).map_err(|error| format!("cannot set up Wasmtime: {error:#}"))?;
     let load = |(order, code)| Runner::load(&engine, &linker, &tables, order, code);
     let runners = plugins.into_iter().zip(&codes).map(load).collect::<wasmtime::Result<_>>();
@@ -62,7 +64,7 @@ fn prepare(
         Table::snapshot(&TableOrder::default(), &batch).map(Arc::new)
     });
     let empty = empty.collect::<Option<_>>().ok_or("a table cannot be read")?;
-    Ok(Sandbox { slots, pulse, runners, empty })
+    Ok(Sandbox { slots, pulse, runners, empty, configure })
 }
 
 struct Sandbox {
@@ -71,11 +73,14 @@ struct Sandbox {
     runners: Vec<Runner>,
     /// The tables without rows, for `configure`.
     empty: Vec<Arc<Table>>,
+    configure: bool,
 }
 
 impl Sandbox {
     fn serve(&mut self, channel: &mut Channel) -> Result<(), ()> {
-        for (number, runner) in (0u32..).zip(&mut self.runners) {
+        channel.send(&Claim::Loaded, Until::Ever).map_err(drop)?;
+        let unconfigured = if self.configure { &mut self.runners[..] } else { &mut [] };
+        for (number, runner) in (0u32..).zip(unconfigured) {
             let (end, outputs) =
                 self.pulse.during(|| runner.run(Export::Configure, IntervalOrder::default(), 0, &self.empty));
             let claim = Claim::Configured { plugin: number, end, outputs };

@@ -16,7 +16,8 @@ use super::lockdown::Left;
 use super::ring::{self, Ring};
 use super::spawn::{Identity, Role, spawn};
 use super::wire::{
-    CallOrder, Claim, GrantedTable, IntervalOrder, OptionOrder, Order, PluginOrder, Reason, TableOrder,
+    CallOrder, Claim, End, GrantedTable, IntervalOrder, OptionOrder, Order, PluginOrder, Put, Reason,
+    TableOrder,
 };
 use super::{Answer, Limits, OptionValue, Plugin};
 use crate::error::{Error, Kind, Result};
@@ -66,7 +67,7 @@ struct UnderWay {
 struct Process {
     child: Child,
     channel: Channel,
-    /// It has come up, as its first claim shows.
+    /// It has loaded everything.
     up: bool,
 }
 
@@ -88,7 +89,7 @@ impl Sandbox {
             .collect();
         let ring =
             Ring::new().map_err(|error| Error::from(error).context("cannot make the sandbox's ring"))?;
-        let process = Process::start(&plugins, &tables, &ring, &identity)?;
+        let process = Process::start(&plugins, &tables, &ring, &identity, true)?;
         let progress = Instant::now();
         let mut sandbox =
             Self { plugins, tables, identity, ring, process, ready: Vec::new(), skipped: 0, progress };
@@ -98,39 +99,31 @@ impl Sandbox {
 
     /// Waits until every plugin has been configured.
     fn configure(&mut self) -> Result<()> {
-        self.expect_configuring();
         while let Some(next) = self.plugins.iter().position(|plugin| plugin.configuring) {
             let name = self.plugins[next].name.clone();
             let refuse = |what: String| Error::new(Kind::Data, format!("plugin {name}: {what}"));
-            let (plugin, end, outputs) = match self.process.channel.receive_until(Until::Then(self.until())) {
-                Ok(Claim::Configured { plugin, end, outputs }) if plugin as usize == next => {
-                    (next, end, outputs)
-                }
+            let claim = match self.process.channel.receive_until(Until::Then(self.until())) {
                 Ok(Claim::Unfit(reason)) => return Err(unfit(&reason)),
+                Ok(claim) => claim,
+                Err(_) if !self.process.up => return Err(self.process.did_not_come_up()),
                 Err(Silence::Waiting) => return Err(refuse("configure did not return".to_owned())),
-                Err(Silence::Closed) if !self.process.up => return Err(self.process.did_not_come_up()),
                 Err(Silence::Closed) => return Err(refuse("its process ended in configure".to_owned())),
-                Ok(_) | Err(Silence::Garbage) => {
-                    return Err(refuse("its process said what it cannot have meant".to_owned()));
+                Err(Silence::Garbage) => {
+                    return Err(refuse("its process said what is no message".to_owned()));
                 }
             };
-            if let Err(fault) = &end {
+            if let Claim::Configured { end: Err(fault), .. } = &claim {
                 let message = escape(fault.message.as_bytes()).into_owned();
                 return Err(match fault.reason {
                     Reason::Failed => refuse(format!("configure failed: {message}")),
                     reason => refuse(format!("configure failed: {}: {message}", reason.name())),
                 });
             }
-            if !self.take(Claim::Configured { plugin: u32::try_from(plugin).unwrap_or(0), end, outputs }) {
-                return Err(refuse("configure put out what it cannot have put out".to_owned()));
+            if !self.take(claim) {
+                return Err(refuse("its process claimed what cannot be".to_owned()));
             }
         }
         Ok(())
-    }
-
-    fn expect_configuring(&mut self) {
-        self.plugins.iter_mut().for_each(|plugin| plugin.configuring = true);
-        self.progress = Instant::now();
     }
 
     /// The sandbox's process now; another one after it had to be killed.
@@ -249,43 +242,46 @@ impl Sandbox {
 
     /// Checks a claim against what was asked for; false if it cannot be.
     fn take(&mut self, claim: Claim) -> bool {
-        let (number, interval, end, outputs) = match claim {
-            Claim::Unfit(_) => return false,
-            Claim::Configured { plugin, end, outputs } => (plugin as usize, None, end, outputs),
+        let believed = match claim {
+            Claim::Unfit(_) => false,
+            Claim::Loaded => !std::mem::replace(&mut self.process.up, true),
+            Claim::Configured { plugin, end, outputs } => self.configured(plugin as usize, end, outputs),
             Claim::Answered { plugin, interval, end, outputs } => {
-                (plugin as usize, Some(interval), end, outputs)
+                self.answered(plugin as usize, interval, end, outputs)
             }
         };
-        let Some(plugin) = self.plugins.get_mut(number) else { return false };
-        let slot = match (interval, plugin.under_way) {
-            (None, _) if plugin.configuring => None,
-            (Some(interval), Some(under_way)) if under_way.interval == interval && !plugin.configuring => {
-                Some(under_way.slot)
-            }
-            _ => return false,
+        self.progress = Instant::now();
+        believed
+    }
+
+    fn configured(&mut self, number: usize, end: End, outputs: Vec<Put>) -> bool {
+        let Some(plugin) = self.plugins.get_mut(number).filter(|plugin| plugin.configuring) else {
+            return false;
         };
         let Some(outputs) = believe(&mut plugin.totals, end, outputs) else { return false };
-        match slot {
-            None => plugin.configuring = false,
-            Some(slot) => {
-                plugin.under_way = None;
-                self.ring.give_back(slot);
-            }
+        plugin.configuring = false;
+        if !outputs.is_empty() {
+            self.ready.push(Answer { plugin: number, interval: 0, outputs });
         }
-        if interval.is_some() || !outputs.is_empty() {
-            self.ready.push(Answer { plugin: number, interval: interval.unwrap_or(0), outputs });
-        }
-        self.process.up = true;
-        self.progress = Instant::now();
+        true
+    }
+
+    fn answered(&mut self, number: usize, interval: u64, end: End, outputs: Vec<Put>) -> bool {
+        let Some(plugin) = self.plugins.get_mut(number) else { return false };
+        let Some(call) = plugin.under_way.filter(|call| call.interval == interval) else { return false };
+        let Some(outputs) = believe(&mut plugin.totals, end, outputs) else { return false };
+        plugin.under_way = None;
+        self.ring.give_back(call.slot);
+        self.ready.push(Answer { plugin: number, interval, outputs });
         true
     }
 
     /// Ends the process and starts another, with the same code.
     fn replace(&mut self, why: &str) -> Result<()> {
-        self.process.end();
         if !self.process.up {
             return Err(self.process.did_not_come_up());
         }
+        self.process.end();
         for (number, plugin) in self.plugins.iter_mut().enumerate() {
             if let Some(UnderWay { interval, .. }) = plugin.under_way.take() {
                 let outputs = vec![fault(Reason::Killed, why)];
@@ -293,8 +289,8 @@ impl Sandbox {
             }
         }
         self.ring.take_back();
-        self.process = Process::start(&self.plugins, &self.tables, &self.ring, &self.identity)?;
-        self.expect_configuring();
+        self.process = Process::start(&self.plugins, &self.tables, &self.ring, &self.identity, false)?;
+        self.progress = Instant::now();
         Ok(())
     }
 
@@ -372,7 +368,7 @@ impl Hosted {
             limits: plugin.limits,
             code,
             totals: Totals::new(),
-            configuring: false,
+            configuring: true,
             under_way: None,
             missed: 0,
         }
@@ -395,6 +391,7 @@ impl Process {
         tables: &[(Arc<str>, SchemaRef)],
         ring: &Ring,
         identity: &Identity,
+        configure: bool,
     ) -> Result<Self> {
         let failed =
             |error: std::io::Error| Error::new(Kind::Software, format!("cannot start the sandbox: {error}"));
@@ -423,9 +420,11 @@ impl Process {
         let order = Order::Start {
             tables: tables.iter().map(table).collect::<std::io::Result<_>>().map_err(failed)?,
             plugins: plugins.iter().map(Hosted::order).collect(),
+            configure,
         };
-        // Fits the socket unless the options are very long; then it waits for the process to read.
-        process.channel.send(&order, Until::Then(Instant::now() + START_WALL)).map_err(failed)?;
+        // Fits the socket unless the options are very long; then it waits for the process to read. If that is
+        // gone already, it has said why, or its silence is what is found next.
+        drop(process.channel.send(&order, Until::Then(Instant::now() + START_WALL)));
         Ok(process)
     }
 

@@ -46,12 +46,14 @@ pub(super) const HOST_CALL_BYTES: usize = 2 << 20;
 pub(super) const READ_BYTES: usize = 16 << 20;
 /// Recursion in the guest; also keeps Wasm on the process's own stack.
 pub(super) const WASM_STACK: usize = 512 << 10;
-/// Function tables grown to exhaust what `memory` does not count, over all of a component's tables.
-pub(super) const TABLE_ELEMENTS: usize = 1 << 20;
+/// Function tables grown to exhaust what `memory` does not count: elements of one table.
+pub(super) const TABLE_ELEMENTS: usize = 1 << 15;
 /// Components made of very many small parts. Python needs 38 instances.
-pub(super) const INSTANCES: usize = 256;
-pub(super) const TABLES: usize = 256;
-pub(super) const MEMORIES: usize = 64;
+pub(super) const INSTANCES: u32 = 128;
+pub(super) const TABLES: u32 = 128;
+pub(super) const MEMORIES: u32 = 8;
+/// Linear memory that is wiped after a call and kept; what is beyond is given back to the kernel.
+pub(super) const RESIDENT_BYTES: usize = 8 << 20;
 /// Questions asked to fill the sandbox's memory: derived tables of one call, and the bytes of their columns.
 pub(super) const DERIVED_TABLES: usize = 256;
 pub(super) const DERIVED_BYTES: usize = 64 << 20;

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 /// The host to a sandbox.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Order {
-    /// The first order: what there is.
-    Start { tables: Vec<GrantedTable>, plugins: Vec<PluginOrder> },
+    /// The first order: what there is, and whether `configure` is yet to be called, which it is once.
+    Start { tables: Vec<GrantedTable>, plugins: Vec<PluginOrder>, configure: bool },
     /// Call these plugins, in this order, with the snapshots in this slot.
     Analyze { interval: IntervalOrder, slot: u32, tables: Vec<TableOrder>, plugins: Vec<CallOrder> },
 }
@@ -70,6 +70,8 @@ pub(super) struct CallOrder {
 pub(super) enum Claim {
     /// The process could not give up its privileges, or could not load what it was given.
     Unfit(String),
+    /// Everything is loaded.
+    Loaded,
     Configured {
         plugin: u32,
         end: End,

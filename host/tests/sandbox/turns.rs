@@ -18,6 +18,7 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
     ("a_trap_costs_its_own_turn", || costs_its_own_turn("trap", &["trap"])),
     ("an_output_flood_costs_its_own_turn", || costs_its_own_turn("output_flood", &["output"])),
     ("a_huge_string_costs_its_own_turn", || costs_its_own_turn("huge_string", &["output"])),
+    ("a_lying_length_costs_its_own_turn", || costs_its_own_turn("lying_length", &["trap", "output"])),
     ("a_log_flood_costs_its_own_turn", || costs_its_own_turn("log_flood", &["host-calls", "deadline"])),
     ("a_host_call_flood_costs_its_own_turn", || {
         costs_its_own_turn("host_call_flood", &["host-calls", "deadline"])
