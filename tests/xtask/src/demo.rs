@@ -21,9 +21,9 @@ pub(crate) fn run() -> Result<()> {
     let mut build = cargo();
     build.args(["build", "--release", "--workspace", "--bins"]);
     let built = artifacts(build)?;
-    let weir =
-        built.iter().find(|artifact| artifact.name == "weir").and_then(|weir| weir.executable.as_ref());
-    let weir = weir.context("cargo built no weir")?;
+    // The library has the same name, and no executable.
+    let mut weir = built.iter().filter(|artifact| artifact.name == "weir");
+    let weir = weir.find_map(|artifact| artifact.executable.as_ref()).context("cargo built no weir")?;
     plugins::build()?;
 
     let live = ["run", "-c", CONFIG, "--duration", "10s"];
