@@ -6,10 +6,10 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// The command that is tested, which `cargo xtask test` names.
-fn weir(arguments: &[&str]) -> Output {
-    let weir = std::env::var_os("WEIR_BIN").map_or_else(
-        // Beside this test, where cargo puts both.
+/// The command that is tested: the one that `cargo xtask test` names, or the one beside this test, where cargo
+/// puts both.
+fn binary() -> PathBuf {
+    std::env::var_os("WEIR_BIN").map_or_else(
         || {
             std::env::current_exe()
                 .expect("a test has a path")
@@ -18,8 +18,11 @@ fn weir(arguments: &[&str]) -> Output {
                 .with_file_name("weir")
         },
         PathBuf::from,
-    );
-    Command::new(&weir).args(arguments).output().expect("WEIR_BIN, or the weir beside this test, runs")
+    )
+}
+
+fn weir(arguments: &[&str]) -> Output {
+    Command::new(binary()).args(arguments).output().expect("WEIR_BIN, or the weir beside this test, runs")
 }
 
 /// A configuration in a file of its own.
@@ -117,13 +120,9 @@ fn no_privilege_is_an_error_that_names_it() {
     let weir = tempfile::tempdir().expect("a folder");
     std::fs::set_permissions(weir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .expect("its owner may");
-    let binary = weir.path().join("weir");
-    let source = std::env::var_os("WEIR_BIN").map_or_else(
-        || std::env::current_exe().expect("a path").parent().expect("deps").with_file_name("weir"),
-        PathBuf::from,
-    );
-    std::fs::copy(source, &binary).expect("it is copied");
-    let output = Command::new(binary)
+    let copy = weir.path().join("weir");
+    std::fs::copy(binary(), &copy).expect("it is copied");
+    let output = Command::new(copy)
         .args(["run", "-c"])
         .arg(&config)
         .args(["--duration", "1s"])
