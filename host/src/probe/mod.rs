@@ -9,6 +9,8 @@ mod btf;
 mod expression;
 mod flaw;
 pub(crate) mod kernel;
+#[allow(dead_code, reason = "tables are not attached to programs yet")]
+mod locate;
 pub(crate) mod nearest;
 pub(crate) mod plan;
 pub mod record;
