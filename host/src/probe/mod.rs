@@ -8,6 +8,8 @@ mod attach;
 mod btf;
 mod expression;
 mod flaw;
+#[allow(dead_code, reason = "tables are not attached to programs yet")]
+mod glob;
 pub(crate) mod kernel;
 #[allow(dead_code, reason = "tables are not attached to programs yet")]
 mod locate;
