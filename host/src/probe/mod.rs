@@ -5,19 +5,23 @@
 //! into the sources and clauses that the kernel side executes.
 
 mod attach;
+#[allow(dead_code, unused_imports, reason = "tables are not attached to programs yet")]
+pub(crate) mod binary;
 mod btf;
 mod expression;
 mod flaw;
-#[allow(dead_code, reason = "tables are not attached to programs yet")]
 mod glob;
 pub(crate) mod kernel;
 #[allow(dead_code, reason = "tables are not attached to programs yet")]
 mod locate;
 pub(crate) mod nearest;
+mod operand;
 pub(crate) mod plan;
 pub mod record;
 mod tracefs;
 pub(crate) mod unit;
+#[allow(dead_code, unused_imports, reason = "tables are not attached to programs yet")]
+pub(crate) mod usdt;
 
 pub use attach::attach;
 pub use flaw::Flaw;
