@@ -1,87 +1,46 @@
-//! The maps. Sizes that depend on the table stand here as numbers that occur nowhere else; the host writes the
-//! true ones over them in the object's type information before it loads it.
+//! The maps. The host makes them, for their sizes depend on the table; what stands here gives them names.
 
 use core::ffi::c_void;
 use core::ptr::NonNull;
+use core::sync::atomic::AtomicU64;
 
 use aya_ebpf::helpers::generated::{bpf_map_delete_elem, bpf_map_lookup_elem, bpf_map_update_elem};
-use weir_abi::{Control, placeholder};
+use weir_abi::{Control, Counters};
 
-const HASH: usize = 1;
-const ARRAY: usize = 2;
-const PERCPU_ARRAY: usize = 6;
-const ARRAY_OF_MAPS: usize = 12;
-/// BPF_F_MMAPABLE: the host reads and writes the map through memory.
-const MAPPED: usize = 1 << 10;
+use crate::atomic;
+use crate::plan::plan;
+
 /// BPF_NOEXIST: insert only.
 const NOEXIST: u64 = 1;
 const EEXIST: i32 = -17;
 
 /// A map's definition, which lives in the object's type information only: each number is an array's length.
 #[repr(C)]
-pub struct Map<
-    const TYPE: usize,
-    const KEY_SIZE: usize,
-    const VALUE_SIZE: usize,
-    const ENTRIES: usize,
-    const FLAGS: usize,
-> {
-    r#type: *const [i32; TYPE],
-    key_size: *const [i32; KEY_SIZE],
-    value_size: *const [i32; VALUE_SIZE],
-    max_entries: *const [i32; ENTRIES],
-    map_flags: *const [i32; FLAGS],
-}
-
-/// Two maps of one kind, the first two generations of a dictionary.
-#[repr(C)]
-pub struct Pair<Inner> {
-    r#type: *const [i32; ARRAY_OF_MAPS],
-    key_size: *const [i32; 4],
-    value_size: *const [i32; 4],
-    max_entries: *const [i32; 2],
-    map_flags: *const [i32; 0],
-    values: [*const Inner; 0],
+struct Map {
+    r#type: *const [i32; 1],
+    key_size: *const [i32; 1],
+    value_size: *const [i32; 1],
+    max_entries: *const [i32; 1],
 }
 
 // SAFETY: no program reads the definition; its address stands for the map.
-unsafe impl<const T: usize, const K: usize, const V: usize, const E: usize, const F: usize> Sync
-    for Map<T, K, V, E, F>
-{
-}
-// SAFETY: as above.
-unsafe impl<Inner> Sync for Pair<Inner> {}
+unsafe impl Sync for Map {}
 
-impl<const T: usize, const K: usize, const V: usize, const E: usize, const F: usize> Map<T, K, V, E, F> {
+impl Map {
     const fn new() -> Self {
         use core::ptr::null;
-        Self { r#type: null(), key_size: null(), value_size: null(), max_entries: null(), map_flags: null() }
+        Self { r#type: null(), key_size: null(), value_size: null(), max_entries: null() }
     }
 
     #[inline(always)]
     fn any(&self) -> AnyMap {
         AnyMap((&raw const *self).cast_mut().cast())
     }
-}
 
-impl<Inner> Pair<Inner> {
-    const fn new() -> Self {
-        use core::ptr::null;
-        Self {
-            r#type: null(),
-            key_size: null(),
-            value_size: null(),
-            max_entries: null(),
-            map_flags: null(),
-            values: [],
-        }
-    }
-
-    /// The map of a generation.
+    /// Of two maps, the one of a generation.
     #[inline(always)]
     fn of(&self, generation: u32) -> Option<AnyMap> {
-        let outer = AnyMap((&raw const *self).cast_mut().cast());
-        outer.get::<c_void, u32>(&(generation & 1)).map(|inner| AnyMap(inner.as_ptr()))
+        self.any().get::<c_void, u32>(&(generation & 1)).map(|inner| AnyMap(inner.as_ptr()))
     }
 }
 
@@ -132,53 +91,55 @@ pub enum Inserted {
     Refused,
 }
 
-#[unsafe(link_section = ".maps")]
+/// Zeroed memory that the host has mapped too.
 #[unsafe(no_mangle)]
-static CONTROL: Map<ARRAY, 4, { size_of::<Control>() }, 1, MAPPED> = Map::new();
+static mut CONTROL: Control = Control::ZERO;
 
-/// Key bytes to row id.
-#[unsafe(link_section = ".maps")]
-#[unsafe(no_mangle)]
-static ROWS: Pair<Map<HASH, { placeholder::KEY_SIZE }, 4, 1, 0>> = Pair::new();
+macro_rules! maps {
+    ($($(#[$doc:meta])* $name:ident;)+) => {
+        $(
+            $(#[$doc])*
+            #[unsafe(link_section = ".maps")]
+            #[unsafe(no_mangle)]
+            static $name: Map = Map::new();
+        )+
+    };
+}
 
-/// Row id to key bytes, `[generation & 1][id]`.
-#[unsafe(link_section = ".maps")]
-#[unsafe(no_mangle)]
-static KEYS: Map<ARRAY, 4, { placeholder::KEY_STRIDE }, 1, MAPPED> = Map::new();
-
-/// The measures, `[bank][shard][id]`.
-#[unsafe(link_section = ".maps")]
-#[unsafe(no_mangle)]
-static CELLS: Map<ARRAY, 4, { placeholder::CELL_SIZE }, 1, MAPPED> = Map::new();
-
-/// A packed (row id, histogram, bucket) to bucket id.
-#[unsafe(link_section = ".maps")]
-#[unsafe(no_mangle)]
-static BUCKETS: Pair<Map<HASH, 8, 4, 1, 0>> = Pair::new();
-
-/// Bucket id to what it counts, `[generation & 1][id]`.
-#[unsafe(link_section = ".maps")]
-#[unsafe(no_mangle)]
-static BUCKET_KEYS: Map<ARRAY, 4, 8, 1, MAPPED> = Map::new();
-
-/// The counts of buckets, `[bank][shard][id]`.
-#[unsafe(link_section = ".maps")]
-#[unsafe(no_mangle)]
-static BUCKET_CELLS: Map<ARRAY, 4, 8, 1, MAPPED> = Map::new();
-
-/// One row id and one bucket id a CPU that lost a race and can be used again, with their generation.
-#[unsafe(link_section = ".maps")]
-#[unsafe(no_mangle)]
-static SPARES: Map<PERCPU_ARRAY, 4, 8, 2, 0> = Map::new();
-
-/// Thread to the start of its span.
-#[unsafe(link_section = ".maps")]
-#[unsafe(no_mangle)]
-static STARTS: Map<HASH, 8, { placeholder::START_SIZE }, 1, 0> = Map::new();
+maps! {
+    /// Key bytes to row id: a map of two hashes, by generation.
+    ROWS;
+    /// Row id to key bytes, `[generation & 1][id]`.
+    KEYS;
+    /// The measures, `[bank][shard][id]`.
+    CELLS;
+    /// A packed (row id, histogram, bucket) to bucket id: a map of two hashes, by generation.
+    BUCKETS;
+    /// Bucket id to what it counts, `[generation & 1][id]`.
+    BUCKET_KEYS;
+    /// The counts of buckets, `[bank][shard][id]`.
+    BUCKET_CELLS;
+    /// One row id and one bucket id a CPU that lost a race and can be used again, with their generation.
+    SPARES;
+    /// Thread, or the key of a pair, to the start of its span.
+    STARTS;
+    /// Row id to its stacks, `[generation & 1][id]`: the kernel's, if it is a key, then the process's.
+    STACKS;
+    /// A CPU's room for stacks that are being taken.
+    ROOM;
+}
 
 #[inline(always)]
-pub fn control() -> Option<NonNull<Control>> {
-    CONTROL.any().get(&0u32)
+pub fn control() -> &'static Control {
+    // SAFETY: a static that lives as long as the program; its fields are atomic.
+    unsafe { &*(&raw const CONTROL) }
+}
+
+/// The counters of the current bank.
+#[inline(always)]
+pub fn counters(control: &Control) -> &Counters {
+    let bank = atomic::load(&control.word) & 1;
+    if bank == 0 { &control.counters[0] } else { &control.counters[1] }
 }
 
 #[inline(always)]
@@ -187,36 +148,45 @@ pub fn rows(generation: u32) -> Option<AnyMap> {
 }
 
 #[inline(always)]
-pub fn key(index: u32) -> Option<NonNull<u64>> {
-    KEYS.any().get(&index)
-}
-
-#[inline(always)]
-pub fn cell(index: u32) -> Option<NonNull<u64>> {
-    CELLS.any().get(&index)
-}
-
-#[inline(always)]
 pub fn buckets(generation: u32) -> Option<AnyMap> {
     BUCKETS.of(generation)
 }
 
 #[inline(always)]
-pub fn bucket_key(index: u32) -> Option<NonNull<u64>> {
-    BUCKET_KEYS.any().get(&index)
-}
-
-#[inline(always)]
-pub fn bucket_cell(index: u32) -> Option<NonNull<u64>> {
-    BUCKET_CELLS.any().get(&index)
-}
-
-#[inline(always)]
-pub fn spare(index: u32) -> Option<NonNull<u64>> {
-    SPARES.any().get(&index)
-}
-
-#[inline(always)]
 pub fn starts() -> AnyMap {
     STARTS.any()
+}
+
+macro_rules! words {
+    ($($name:ident = $map:ident;)+) => {
+        $(
+            #[inline(always)]
+            pub fn $name(index: u32) -> Option<NonNull<u64>> {
+                $map.any().get(&index)
+            }
+        )+
+    };
+}
+
+words! {
+    key = KEYS;
+    cell = CELLS;
+    bucket_key = BUCKET_KEYS;
+    bucket_cell = BUCKET_CELLS;
+    stacks = STACKS;
+    room = ROOM;
+}
+
+/// The spare id of a dictionary.
+#[inline(always)]
+pub fn spare(index: u32) -> Option<&'static AtomicU64> {
+    let spare = SPARES.any().get::<u64, u32>(&index)?;
+    // SAFETY: the verifier checked that the value is there; it is aligned and only accessed atomically.
+    Some(unsafe { AtomicU64::from_ptr(spare.as_ptr()) })
+}
+
+/// The place of an id of a generation in an array of `1 << shift` of each of two generations.
+#[inline(always)]
+pub fn of_generation(generation: u32, id: u32) -> u32 {
+    (generation & 1) << (plan!(capacity_shift) & 31) | id
 }

@@ -1,125 +1,96 @@
-//! Spans: a start saved by thread, taken back at the end.
+//! Spans: a start saved by thread, or by a key, and taken back at the end.
 
 use core::ffi::c_void;
 use core::mem::MaybeUninit;
 
-use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
-use weir_abi::{Counters, SAVED};
+use weir_abi::{Control, Frame, SAVED};
 
 use crate::atomic;
 use crate::maps;
-use crate::plan::{PLAN, SourceRef, plan};
-use crate::source;
-use crate::table;
+use crate::plan::plan;
+use crate::table::{self, evaluate, is_self, pair};
+use crate::task;
 
-/// What a start leaves behind. The map's values are cut to the fields in use.
+/// What a start leaves behind, as it stands in a [`Frame`]. The map's values are cut to the fields in use.
 #[repr(C)]
 struct Start {
     began: u64,
     saved: [u64; SAVED],
 }
 
-/// What an end takes back. Four words and no array: an array is zeroed by a loop over its bytes.
-#[derive(Clone, Copy)]
-pub struct Taken {
-    pub elapsed: u64,
-    saved: (u64, u64, u64, u64),
-}
-
-impl Taken {
-    pub const NOTHING: Self = Self { elapsed: 0, saved: (0, 0, 0, 0) };
-
-    #[inline(always)]
-    pub fn saved(&self, index: u32) -> u64 {
-        match index {
-            0 => self.saved.0,
-            1 => self.saved.1,
-            2 => self.saved.2,
-            _ => self.saved.3,
-        }
-    }
-}
-
+/// By what the start is kept: the key of a pair, or the thread.
 #[inline(always)]
-fn now() -> u64 {
-    // SAFETY: the helper takes nothing.
-    unsafe { bpf_ktime_get_ns() }
+fn key(context: *mut c_void, frame: *mut Frame) -> u64 {
+    if plan!(paired) != 0 {
+        return pair(context, frame);
+    }
+    // SAFETY: a field of the structure on the stack; the host sets `thread` in the plan of such a span.
+    unsafe { (*frame).thread }
 }
 
-/// Saves a start, in the place of an older one of the same thread.
+/// Saves a start, in the place of an older one with the same key.
 #[inline(always)]
 pub fn start(context: *mut c_void) {
-    let thread = source::thread();
-    let Some(control) = maps::control() else { return };
-    // SAFETY: the verifier checked that the value is there; its fields are atomic.
-    let control = unsafe { control.as_ref() };
-    if table::is_self(control, thread) {
+    let control = maps::control();
+    let mut frame = MaybeUninit::<Frame>::uninit();
+    let frame = frame.as_mut_ptr();
+    if plan!(thread) != 0 && table::who(control, frame) {
         return;
     }
-    // Only what the plan saves is written, and no more of it is copied into the map.
-    let mut start = MaybeUninit::<Start>::uninit();
-    let start = start.as_mut_ptr();
-    macro_rules! save {
-        ($($index:literal)+) => {
-            $(if plan!(saved[$index].kind) != 0 {
-                let value = source::read(context, &Taken::NOTHING, SourceRef::new(&PLAN.saved[$index]));
-                // SAFETY: a field of the structure on the stack.
-                unsafe { (&raw mut (*start).saved[$index]).write(value) };
-            })+
-        };
+    let key = key(context, frame);
+    if evaluate(context, frame) == 0 {
+        return;
     }
-    save!(0 1 2 3);
     let starts = maps::starts();
-    let replaced = starts.get::<Start, _>(&thread).is_some();
-    // SAFETY: a field of the structure on the stack.
-    unsafe { (&raw mut (*start).began).write(now()) };
-    if !starts.put(&thread, start) {
-        count(control, |counters| &counters.starts_dropped);
+    let replaced = starts.get::<Start, _>(&key).is_some();
+    // SAFETY: a field of the structure on the stack. Only what the plan saves was written, and no more of it is
+    // copied into the map.
+    let began = unsafe { &raw mut (*frame).began };
+    // SAFETY: as above.
+    unsafe { began.write(task::now()) };
+    if !starts.put(&key, began) {
+        atomic::add(&maps::counters(control).starts_dropped, 1);
     } else if replaced {
-        count(control, |counters| &counters.starts_replaced);
+        atomic::add(&maps::counters(control).starts_replaced, 1);
     }
 }
 
-/// Takes back the start of the current thread. `None`, counted, if there is none.
+/// Takes back the start of what ends now; false, counted, if there is none.
 #[inline(always)]
-pub fn take(control: &weir_abi::Control, thread: u64) -> Option<Taken> {
+pub fn take(control: &Control, context: *mut c_void, frame: *mut Frame) -> bool {
+    let key = key(context, frame);
     let starts = maps::starts();
-    let Some(start) = starts.get::<Start, _>(&thread) else {
-        count(control, |counters| &counters.ends_unmatched);
-        return None;
+    let Some(start) = starts.get::<Start, _>(&key) else {
+        atomic::add(&maps::counters(control).ends_unmatched, 1);
+        return false;
     };
-    let mut taken = Taken::NOTHING;
     let start = start.as_ptr();
     macro_rules! load {
-        ($($index:tt)+) => {
-            $(if plan!(saved[$index].kind) != 0 {
-                // SAFETY: the map's values have room for every field that the plan saves.
-                taken.saved.$index = unsafe { (*start).saved[$index] };
+        ($($index:literal)+) => {
+            $(if plan!(saved) > $index {
+                // SAFETY: the map's values have room for every value that the plan saves, and the frame for all.
+                unsafe { (&raw mut (*frame).saved[$index]).write((*start).saved[$index]) };
             })+
         };
     }
     load!(0 1 2 3);
     // SAFETY: every value has its time first.
     let began = unsafe { (*start).began };
-    // The clock of two CPUs may differ by less than it takes to tell.
-    taken.elapsed = now().saturating_sub(began);
-    starts.remove(&thread);
-    Some(taken)
+    // The clocks of two CPUs may differ by less than it takes to tell.
+    let elapsed = task::now().saturating_sub(began);
+    // SAFETY: a field of the structure on the stack.
+    unsafe { (&raw mut (*frame).elapsed).write(elapsed) };
+    starts.remove(&key);
+    true
 }
 
 #[inline(always)]
 pub fn thread_exit() {
-    let thread = source::thread();
-    let Some(control) = maps::control() else { return };
-    if maps::starts().remove(&thread) {
-        // SAFETY: the verifier checked that the value is there; its fields are atomic.
-        count(unsafe { control.as_ref() }, |counters| &counters.starts_abandoned);
+    let control = maps::control();
+    let thread = task::thread();
+    if !is_self(control, thread) && maps::starts().remove(&thread) {
+        atomic::add(&maps::counters(control).starts_abandoned, 1);
     }
 }
 
-/// Adds one to a counter of the current bank.
-#[inline(always)]
-fn count(control: &weir_abi::Control, which: impl Fn(&Counters) -> &core::sync::atomic::AtomicU64) {
-    let bank = atomic::load(&control.word) & 1;
-    atomic::add(which(if bank == 0 { &control.counters[0] } else { &control.counters[1] }), 1);
-}
+const _: () = assert!(SAVED == 4, "take loads so many values");

@@ -4,6 +4,7 @@
 //! end of every interval its rows become a [`snapshot`], which goes to the sinks and, through shared memory,
 //! to the sandbox in which plugins run; what these put out are [`event`]s, which go to the sinks too.
 
+mod cgroup;
 pub mod cli;
 pub mod config;
 pub mod error;
@@ -15,6 +16,5 @@ pub mod recording;
 pub mod sandbox;
 pub mod sink;
 pub mod snapshot;
-#[allow(dead_code)] // Stacks become a key next; until then its tests are its only callers.
-pub(crate) mod symbols;
+mod symbols;
 pub mod table;

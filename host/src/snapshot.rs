@@ -26,7 +26,7 @@ use std::time::{Duration, SystemTime};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 
-use crate::table::{KeyKind, MeasureKind, TableSpec};
+use crate::table::{KeyKind, MeasureColumn, MeasureKind, TableSpec};
 
 /// The time between two snapshots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,12 +104,14 @@ pub fn schema(table: &TableSpec) -> SchemaRef {
         let (data_type, kind) = match key.kind {
             KeyKind::Unsigned => (DataType::UInt64, "unsigned"),
             KeyKind::Signed => (DataType::Int64, "signed"),
-            KeyKind::Text => (text_type(), "text"),
+            KeyKind::KernelStack | KeyKind::UserStack => (text_type(), "stack"),
+            _ => (text_type(), "text"),
         };
         Field::new(&key.name, data_type, true).with_metadata(metadata("key", kind, &key.unit))
     }));
     fields.extend(table.measures.iter().map(|measure| {
-        Field::new(&measure.name, measure_type(measure.kind, measure.signed), false).with_metadata(metadata(
+        let nullable = measure.conditional && matches!(measure.kind, MeasureKind::Min | MeasureKind::Max);
+        Field::new(&measure.name, measure_type(measure), nullable).with_metadata(metadata(
             "measure",
             measure.kind.name(),
             &measure.unit,
@@ -129,24 +131,24 @@ fn number_type(signed: bool) -> DataType {
     if signed { DataType::Int64 } else { DataType::UInt64 }
 }
 
-fn measure_type(kind: MeasureKind, signed: bool) -> DataType {
-    let number = number_type(signed);
-    match kind {
+fn measure_type(measure: &MeasureColumn) -> DataType {
+    let number = || number_type(measure.signed);
+    let count = || Field::new("count", DataType::UInt64, false);
+    let sum = || Field::new("sum", number(), false);
+    match measure.kind {
         MeasureKind::Count => DataType::UInt64,
-        MeasureKind::Sum | MeasureKind::Min | MeasureKind::Max => number,
-        MeasureKind::Avg => DataType::Struct(Fields::from(vec![
-            Field::new("count", DataType::UInt64, false),
-            Field::new("sum", number, false),
+        MeasureKind::Sum | MeasureKind::Min | MeasureKind::Max => number(),
+        MeasureKind::Avg => DataType::Struct(Fields::from(vec![count(), sum()])),
+        MeasureKind::Stats => DataType::Struct(Fields::from(vec![
+            count(),
+            sum(),
+            Field::new("min", number(), measure.conditional),
+            Field::new("max", number(), measure.conditional),
         ])),
-        MeasureKind::Hist => DataType::Struct(Fields::from(vec![
-            Field::new("count", DataType::UInt64, false),
-            Field::new("sum", number, false),
-            Field::new(
-                "buckets",
-                DataType::List(Arc::new(Field::new("item", bucket_type(signed), false))),
-                false,
-            ),
-        ])),
+        MeasureKind::Hist(_) | MeasureKind::Lhist { .. } => {
+            let buckets = DataType::List(Arc::new(Field::new("item", bucket_type(measure.signed), false)));
+            DataType::Struct(Fields::from(vec![count(), sum(), Field::new("buckets", buckets, false)]))
+        }
     }
 }
 

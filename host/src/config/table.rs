@@ -1,107 +1,179 @@
 //! `[tables.NAME]`.
 
 use super::LONGEST_NAME;
-use super::section::Entry;
+use super::section::{Entry, Section};
 use crate::error::{Error, Kind, Result};
-use crate::probe::plan::Plan;
-use crate::probe::{Flaw, Kernel, attach};
-use crate::table::{Attach, TableSpec};
+use crate::probe::plan::{Part, Points, Resolved, Written};
+use crate::probe::{Kernel, pattern};
+use crate::table::{Attach, KeyKind, TableSpec};
 
-const KEYS: [&str; 8] = ["on", "from", "to", "where", "by", "show", "keys", "include_self"];
+const KEYS: [&str; 10] = ["on", "from", "to", "pair", "where", "by", "show", "keys", "pid", "include_self"];
 /// Enough for the processes or files of a busy second, in little memory.
 const DEFAULT_ROWS: i64 = 10_000;
+/// A row with a stack takes a kilobyte for it.
+const DEFAULT_STACK_ROWS: i64 = 2_000;
 /// Beyond this, the cells of one table take gigabytes on a machine of many CPUs.
 const ROWS: (i64, i64) = (1, 1_000_000);
 /// Columns that every snapshot has.
 const TAKEN: [&str; 2] = ["interval", "overflow"];
+/// Probes, or patterns of probes, of one table.
+const MOST_PATTERNS: usize = 64;
 
 pub(super) fn read(entry: &Entry<'_>, kernel: &Kernel) -> Result<TableSpec> {
     let name = entry.name()?;
     let section = entry.section(&KEYS)?;
-    let (end, from) = match (section.get("on"), section.get("from"), section.get("to")) {
-        (Some(on), None, None) => (on, None),
-        (None, Some(from), Some(to)) => (to, Some(from)),
-        (Some(_), Some(other), _) | (Some(_), None, Some(other)) => {
-            return Err(other
-                .key_error(format!("`{}` and `on` cannot both be given", other.key))
-                .help("a table is `on` one probe, or measures spans `from` one `to` another"));
-        }
-        (None, Some(only), None) | (None, None, Some(only)) => {
-            let missing = if only.key == "from" { "to" } else { "from" };
-            return Err(only.key_error(format!("`{}` needs a `{missing}`", only.key)));
-        }
-        (None, None, None) => {
-            return Err(entry
-                .key_error(format!("table `{name}` has no probe"))
-                .help("give `on`, a probe, or `from` and `to`, the probes that start and end a span"));
-        }
-    };
-    let attach_point = |entry: &Entry<'_>| -> Result<Attach> {
-        let point = attach(entry.text()?).map_err(|flaw| entry.document.flaw(entry.value, flaw))?;
-        // Asked for here already, so that the error has the place of this probe and not of the table.
-        kernel.record(&point).map_err(|error| at_value(entry, error))?;
-        Ok(point)
-    };
-    let start = from.map(attach_point).transpose()?;
-    let point = attach_point(end)?;
-    if start.as_ref() == Some(&point) {
+    let (end, from) = probes(entry, &name, &section)?;
+    let pid = section.get("pid").map(|pid| pid.integer((1, i64::from(u32::MAX)))).transpose()?;
+    let pid = pid.map(|pid| pid as u32);
+    let starts = from.map(|from| points(from, kernel, pid)).transpose()?.unwrap_or_default();
+    let ends = points(end, kernel, pid)?;
+    if let Some(both) = starts.iter().find(|start| ends.contains(start)) {
         return Err(end
-            .value_error("`from` and `to` are the same probe")
+            .value_error(format!("`from` and `to` are the same probe, {both}"))
             .help("a span is from one probe to another; to count one probe, use `on`"));
     }
-    let mut plan = Plan::new(kernel, &point, start.as_ref())?;
+    let points = Points::new(kernel, ends, starts).map_err(|error| at_value(end, error))?;
 
-    if let Some(filter) = section.get("where") {
-        let flawed = |flaw| filter.document.flaw(filter.value, flaw);
-        plan.filter(filter.text()?).map_err(flawed)?;
+    let mut written =
+        Written { filter: section.get("where").map(Entry::text).transpose()?, ..Written::default() };
+    let pair = section.get("pair").map(|pair| pair_of(pair, from.is_some())).transpose()?;
+    if let Some((start, end)) = &pair {
+        written.pair = Some((start.text()?, end.text()?));
     }
     let mut columns: Vec<&str> = Vec::new();
-    if let Some(by) = section.get("by") {
-        let add = |column: &str, text: &str| plan.key(column, text);
-        read_columns(&by.entries()?, &mut columns, add)?;
-    }
-    let keyed = !columns.is_empty();
-    let shown = match section.get("show") {
+    let by = match section.get("by") {
+        Some(by) => by.entries()?,
+        None => Vec::new(),
+    };
+    written.keys = read_columns(&by, &mut columns)?;
+    let show = match section.get("show") {
         Some(show) => show.entries()?,
         None => Vec::new(),
     };
-    if shown.is_empty() {
+    if show.is_empty() {
         let place = section.get("show").unwrap_or(entry);
         return Err(place
             .key_error(format!("table `{name}` has nothing to show"))
             .help("give at least one measure: show = { calls = \"count()\" }"));
     }
-    read_columns(&shown, &mut columns, |column, text| plan.measure(column, text))?;
+    written.measures = read_columns(&show, &mut columns)?;
+    let resolved = points.resolve(&written).map_err(|(part, flaw)| {
+        let place = match part {
+            Part::Filter => section.get("where"),
+            Part::Pair { start } => {
+                pair.as_ref().map(|(at_start, at_end)| if start { at_start } else { at_end })
+            }
+            Part::Key(number) => by.get(number),
+            Part::Measure(number) => show.get(number),
+        };
+        let place = place.unwrap_or(entry);
+        place.document.flaw(place.value, flaw)
+    })?;
 
+    let Resolved { mut probes, starts, keys, measures, saved } = resolved;
     let rows = match section.get("keys") {
-        Some(keys) if !keyed => {
+        Some(keys) if by.is_empty() => {
             return Err(keys
                 .key_error("`keys` bounds the rows of a table, and without `by` there is only one")
                 .help("leave it out, or give `by`"));
         }
         Some(keys) => keys.integer(ROWS)?,
-        None if keyed => DEFAULT_ROWS,
-        None => 1,
+        None if by.is_empty() => 1,
+        None if keys.iter().any(|key| matches!(key.kind, KeyKind::KernelStack | KeyKind::UserStack)) => {
+            DEFAULT_STACK_ROWS
+        }
+        None => DEFAULT_ROWS,
     };
+    if let Some(pid) = pid {
+        crate::probe::plan::only_process(&mut probes, pid);
+    }
     Ok(TableSpec {
         name,
-        attach: point,
-        from: start,
-        keys: plan.keys,
-        measures: plan.measures,
-        clauses: plan.clauses,
-        saved: plan.saved,
+        probes,
+        starts,
+        keys,
+        measures,
+        saved,
         rows: rows as u32,
         include_self: section.get("include_self").map_or(Ok(false), Entry::flag)?,
     })
 }
 
-/// Reads `by` or `show`. `taken` are the columns before it and become those after it.
-fn read_columns<'a>(
-    entries: &[Entry<'a>],
-    taken: &mut Vec<&'a str>,
-    mut add: impl FnMut(&str, &str) -> Result<(), Flaw>,
-) -> Result<()> {
+/// What is counted, and where spans start.
+fn probes<'a>(
+    entry: &Entry<'_>,
+    name: &str,
+    section: &'a Section<'a>,
+) -> Result<(&'a Entry<'a>, Option<&'a Entry<'a>>)> {
+    match (section.get("on"), section.get("from"), section.get("to")) {
+        (Some(on), None, None) => Ok((on, None)),
+        (None, Some(from), Some(to)) => Ok((to, Some(from))),
+        (Some(_), Some(other), _) | (Some(_), None, Some(other)) => Err(other
+            .key_error(format!("`{}` and `on` cannot both be given", other.key))
+            .help("a table is `on` one probe, or measures spans `from` one `to` another")),
+        (None, Some(only), None) | (None, None, Some(only)) => {
+            let missing = if only.key == "from" { "to" } else { "from" };
+            Err(only.key_error(format!("`{}` needs a `{missing}`", only.key)))
+        }
+        (None, None, None) => Err(entry
+            .key_error(format!("table `{name}` has no probe"))
+            .help("give `on`, a probe, or `from` and `to`, the probes that start and end a span")),
+    }
+}
+
+/// The points that a text, or each text of an array, means.
+fn points(entry: &Entry<'_>, kernel: &Kernel, pid: Option<u32>) -> Result<Vec<Attach>> {
+    let texts = match entry.text() {
+        Ok(text) => vec![(text, entry.value.span())],
+        Err(_) => entry.texts()?,
+    };
+    if texts.is_empty() || texts.len() > MOST_PATTERNS {
+        return Err(entry.value_error(format!("`{}` names from 1 to {MOST_PATTERNS} probes", entry.key)));
+    }
+    let one = texts.len() == 1;
+    let mut points: Vec<Attach> = Vec::new();
+    for (text, span) in texts {
+        let pattern = pattern(text).map_err(|flaw| match one {
+            true => entry.document.flaw(entry.value, flaw),
+            false => flaw.error.at(entry.document.place(span.clone())),
+        })?;
+        let place = |error: Error| match error.kind {
+            Kind::Config if error.place.is_none() => error.at(entry.document.place(span.clone())),
+            _ => error,
+        };
+        for point in kernel.points(&pattern, pid).map_err(place)? {
+            // Asked for here already, so that the error has the place of this probe and not of the table.
+            kernel.record(&point).map_err(place)?;
+            if !points.contains(&point) {
+                points.push(point);
+            }
+        }
+    }
+    Ok(points)
+}
+
+/// The expressions by which a span's start and its end are paired.
+fn pair_of<'a>(entry: &'a Entry<'a>, span: bool) -> Result<(Entry<'a>, Entry<'a>)> {
+    if !span {
+        return Err(entry
+            .key_error("`pair` says which start belongs to which end, and this table has no spans")
+            .help("give `from` and `to` in place of `on`"));
+    }
+    if entry.text().is_ok() {
+        return Ok((entry.clone(), entry.clone()));
+    }
+    let section = entry.section(&["from", "to"])?;
+    match (section.get("from"), section.get("to")) {
+        (Some(from), Some(to)) => Ok((from.clone(), to.clone())),
+        _ => Err(entry
+            .value_error("`pair` is an expression, or one for `from` and one for `to`")
+            .help("write pair = \"args.rq\", or pair = { from = \"args.sk\", to = \"arg0\" }")),
+    }
+}
+
+/// The names and expressions of `by` or `show`. `taken` are the columns before it and become those after it.
+fn read_columns<'a>(entries: &[Entry<'a>], taken: &mut Vec<&'a str>) -> Result<Vec<(&'a str, &'a str)>> {
+    let mut columns = Vec::new();
     for entry in entries {
         let column = entry.key;
         let in_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -124,10 +196,10 @@ fn read_columns<'a>(
                 .key_error(format!("there is a column `{column}` already"))
                 .help("each column of `by` and `show` needs a name of its own"));
         }
-        add(column, entry.text()?).map_err(|flaw| entry.document.flaw(entry.value, flaw))?;
+        columns.push((column, entry.text()?));
         taken.push(column);
     }
-    Ok(())
+    Ok(columns)
 }
 
 /// What is wrong with the machine is so wherever it is asked for; what is wrong with the name has its place.

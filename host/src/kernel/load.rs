@@ -1,201 +1,241 @@
-//! Loading a table's programs and attaching them.
+//! A table's programs: as few as its probes allow, loaded, and attached.
 
-use aya::maps::{Map, MapData};
-use aya::programs::{
-    BtfTracePoint, ProgramError, ProgramFd, RawTracePoint, TracePoint, raw_trace_point, tp_btf, trace_point,
-};
-use aya::{Btf, Ebpf, EbpfError, EbpfLoader, Pod};
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+
+use aya_obj::btf::{Btf, BtfKind};
+use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
 use rustix::io::Errno;
-use weir_abi::Plan;
 
-use super::object;
+use super::attach::{Links, Point, alternative, permission};
+use super::bpf::{self, NotLoaded};
+use super::code::{self, Columns};
+use super::object::{self, Code, Entry};
 use super::plan::Layout;
 use crate::error::{Error, Kind, Result};
-use crate::table::{Attach, TableSpec};
+use crate::table::{Attach, Probe, TableSpec};
 
-/// Threads that can be between the start and the end of a span of one table; the start of any other is
-/// counted as dropped.
-const STARTS: u32 = 32_768;
+/// The kernel's own types, read when they are first needed.
+#[derive(Debug, Default)]
+pub(super) struct Types(Option<Btf>);
 
-/// The plan's bytes, as they are written into the object.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct PlanBytes(Plan);
-
-#[allow(unsafe_code, reason = "aya takes globals by this marker")]
-// SAFETY: a plan is a #[repr(C)] structure of u32 and u64 whose sizes leave no padding.
-unsafe impl Pod for PlanBytes {}
-
-/// What keeps a program attached; dropping it detaches.
-pub(super) enum Link {
-    Tracepoint(#[allow(dead_code, reason = "held for its drop")] trace_point::TracePointLink),
-    Raw(#[allow(dead_code, reason = "held for its drop")] raw_trace_point::RawTracePointLink),
-    Btf(#[allow(dead_code, reason = "held for its drop")] tp_btf::BtfTracePointLink),
-}
-
-/// A table's programs, loaded and not yet attached.
-pub(super) struct Loaded {
-    ebpf: Ebpf,
-}
-
-/// What a program is for.
-#[derive(Clone, Copy)]
-enum Role {
-    Event,
-    Start,
-}
-
-/// Loads the kernel side for one table.
-pub(super) fn load(
-    spec: &TableSpec,
-    plan: Plan,
-    layout: &Layout,
-    cpus: u32,
-    btf: Option<&Btf>,
-) -> Result<Loaded> {
-    let object = object::sized(layout, spec.saved.len())?;
-    let capacity = layout.capacity() as u32;
-    let buckets = layout.bucket_capacity() as u32;
-    let shards = layout.shards() as u32;
-    let plan = PlanBytes(plan);
-    let mut loader = EbpfLoader::new();
-    loader
-        .btf(btf)
-        .override_global("PLAN", &plan, true)
-        .map_max_entries("KEYS", 2 * capacity)
-        .map_max_entries("CELLS", 2 * shards * capacity)
-        .map_max_entries("BUCKET_KEYS", 2 * buckets)
-        .map_max_entries("BUCKET_CELLS", 2 * shards * buckets)
-        .map_max_entries("STARTS", if spec.from.is_some() { STARTS + cpus } else { 1 });
-    let ebpf = loader.load(&object).map_err(|error| load_error(&spec.name, &error))?;
-    Ok(Loaded { ebpf })
-}
-
-impl Loaded {
-    /// Takes a map, to be owned by the table.
-    pub(super) fn map(&mut self, name: &str) -> Result<MapData> {
-        match self.ebpf.take_map(name) {
-            Some(Map::Array(map) | Map::ArrayOfMaps(map)) => Ok(map),
-            _ => Err(Error::new(Kind::Software, format!("the kernel object has no map {name}"))),
-        }
+impl Types {
+    /// The number of the type to which a program is attached.
+    fn id(&mut self, attach: &Attach) -> Result<u32> {
+        let (name, kind) = match attach {
+            Attach::BtfTracepoint { name } => (format!("btf_trace_{name}"), BtfKind::Typedef),
+            Attach::Function { function, .. } => (function.clone(), BtfKind::Func),
+            _ => return Ok(0),
+        };
+        let absent = |error: aya_obj::btf::BtfError| {
+            Error::new(Kind::Unavailable, format!("{attach}: {error}")).help(alternative(attach))
+        };
+        let types = match &mut self.0 {
+            Some(types) => types,
+            none => none.insert(Btf::from_sys_fs().map_err(absent)?),
+        };
+        types.id_by_type_name_kind(&name, kind).map_err(absent)
     }
+}
 
-    /// Attaches everything that the table needs: what only cleans up first, the events last.
-    pub(super) fn attach(&mut self, spec: &TableSpec, btf: Option<&Btf>) -> Result<(Vec<Link>, ProgramFd)> {
-        let mut links = Vec::new();
-        if let Some(from) = &spec.from {
+/// One program, and the points to which it is attached.
+#[derive(Debug)]
+struct Program {
+    fd: OwnedFd,
+    points: Vec<(Attach, u64)>,
+    /// It can be attached to all of them at once.
+    multiple: bool,
+}
+
+/// A table's programs, in the order in which they are attached.
+#[derive(Debug)]
+pub(super) struct Programs {
+    programs: Vec<Program>,
+    links: Vec<Links>,
+}
+
+impl Programs {
+    /// Loads what the table needs. Nothing is attached yet.
+    pub(super) fn load(
+        spec: &TableSpec,
+        layout: &Layout,
+        maps: &HashMap<&str, RawFd>,
+        types: &mut Types,
+    ) -> Result<Self> {
+        let mut programs = Vec::new();
+        // What only cleans up comes first, the events last.
+        let paired = spec.starts.iter().any(|start| start.pair.is_some());
+        if spec.is_span() && !paired {
             let exit = Attach::RawTracepoint { name: "sched_process_exit".into() };
-            links.push(self.attach_one("thread_exit", &exit, btf)?.0);
-            links.push(self.attach_one(program(from, Role::Start), from, btf)?.0);
+            let linked = object::program(Entry::ThreadExit, Code::default(), maps)?;
+            let fd = load(&exit, false, Entry::ThreadExit, &linked, types)?;
+            programs.push(Program { fd, points: vec![(exit, 0)], multiple: false });
         }
-        let (link, fd) = self.attach_one(program(&spec.attach, Role::Event), &spec.attach, btf)?;
-        links.push(link);
-        Ok((links, fd))
-    }
-
-    fn attach_one(&mut self, program: &str, attach: &Attach, btf: Option<&Btf>) -> Result<(Link, ProgramFd)> {
-        let failed = |error: ProgramError| attach_error(attach, &error);
-        let wrong = || Error::new(Kind::Software, format!("the kernel object has no program {program}"));
-        let found = self.ebpf.program_mut(program).ok_or_else(wrong)?;
-        let duplicate = |fd: &ProgramFd| fd.try_clone().map_err(Error::from);
-        match attach {
-            Attach::Tracepoint { category, name } => {
-                let found: &mut TracePoint = found.try_into().map_err(failed)?;
-                found.load().map_err(failed)?;
-                let id = found.attach(category, name).map_err(failed)?;
-                let link = found.take_link(id).map_err(failed)?;
-                Ok((Link::Tracepoint(link), duplicate(found.fd().map_err(failed)?)?))
-            }
-            Attach::RawTracepoint { name } => {
-                let found: &mut RawTracePoint = found.try_into().map_err(failed)?;
-                found.load().map_err(failed)?;
-                let id = found.attach(name).map_err(failed)?;
-                let link = found.take_link(id).map_err(failed)?;
-                Ok((Link::Raw(link), duplicate(found.fd().map_err(failed)?)?))
-            }
-            Attach::BtfTracepoint { name } => {
-                let btf = btf.ok_or_else(|| {
-                    Error::new(Kind::Unavailable, format!("{attach} needs the kernel's type information"))
-                        .help("this kernel has no /sys/kernel/btf/vmlinux (CONFIG_DEBUG_INFO_BTF); use rawtracepoint: instead")
-                })?;
-                let found: &mut BtfTracePoint = found.try_into().map_err(failed)?;
-                found.load(name, btf).map_err(failed)?;
-                let id = found.attach().map_err(failed)?;
-                let link = found.take_link(id).map_err(failed)?;
-                Ok((Link::Btf(link), duplicate(found.fd().map_err(failed)?)?))
+        for (entry, probes) in [(Entry::Start, &spec.starts), (Entry::Event, &spec.probes)] {
+            for group in groups(probes) {
+                programs.push(program(entry, &group, spec, layout, maps, types)?);
             }
         }
+        Ok(Self { programs, links: Vec::new() })
     }
-}
 
-fn program(attach: &Attach, role: Role) -> &'static str {
-    match (role, attach) {
-        (Role::Event, Attach::Tracepoint { .. }) => "event_tracepoint",
-        (Role::Event, Attach::RawTracepoint { .. }) => "event_raw",
-        (Role::Event, Attach::BtfTracepoint { .. }) => "event_btf",
-        (Role::Start, Attach::Tracepoint { .. }) => "start_tracepoint",
-        (Role::Start, Attach::RawTracepoint { .. }) => "start_raw",
-        (Role::Start, Attach::BtfTracepoint { .. }) => "start_btf",
-    }
-}
-
-/// The message of an error and of all that caused it.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut message = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        message = format!("{message}: {cause}");
-        source = cause.source();
-    }
-    message
-}
-
-/// The error number at the bottom of an error.
-fn errno(error: &(dyn std::error::Error + 'static)) -> Option<Errno> {
-    let mut error = Some(error);
-    while let Some(this) = error {
-        if let Some(io) = this.downcast_ref::<std::io::Error>() {
-            return Errno::from_io_error(io);
+    pub(super) fn attach(&mut self) -> Result<()> {
+        for program in &self.programs {
+            let mut links = Links::default();
+            let points: Vec<Point<'_>> =
+                program.points.iter().map(|(attach, cookie)| (attach, *cookie)).collect();
+            let at_once = match points.first() {
+                Some((Attach::Kprobe { at_return, .. }, _)) if program.multiple => {
+                    links.add_kprobes(program.fd.as_fd(), &points, *at_return)?
+                }
+                _ => false,
+            };
+            if !at_once {
+                for point in points {
+                    links.add(program.fd.as_fd(), point)?;
+                }
+            }
+            self.links.push(links);
         }
-        error = this.source();
+        Ok(())
     }
-    None
-}
 
-/// What no privilege looks like, whatever was being done.
-pub(super) fn permission(doing: &str) -> Error {
-    Error::new(Kind::NoPermission, format!("{doing}: the kernel does not permit it to this user"))
-        .help("run as root, or with CAP_BPF and CAP_PERFMON (and, for tracepoint:, read access to tracefs)")
-}
+    /// The end of a span before its start: the other way round, ends in between would find no start.
+    pub(super) fn detach(&mut self) {
+        while self.links.pop().is_some() {}
+    }
 
-fn load_error(table: &str, error: &EbpfError) -> Error {
-    match errno(error) {
-        Some(Errno::PERM | Errno::ACCESS) => permission(&format!("loading table {table}")),
-        Some(Errno::NOMEM | Errno::TOOBIG) => {
-            Error::new(Kind::Unavailable, format!("the kernel has no memory for table {table}"))
-                .help("give the table fewer `keys`")
+    /// Attaches on CPUs that came online.
+    pub(super) fn keep_up(&mut self) -> Result<()> {
+        for (program, links) in self.programs.iter().zip(&mut self.links) {
+            links.keep_up(program.fd.as_fd())?;
         }
-        _ => Error::new(Kind::Software, format!("loading table {table}: {}", chain(error))),
+        Ok(())
+    }
+
+    /// Each program, with a point to which it is attached.
+    pub(super) fn each(&self) -> impl Iterator<Item = (BorrowedFd<'_>, &Attach)> {
+        self.programs.iter().filter_map(|program| Some((program.fd.as_fd(), &program.points.first()?.0)))
     }
 }
 
-fn attach_error(attach: &Attach, error: &ProgramError) -> Error {
-    // What the verifier has to say comes with a log whose last lines name the reason.
-    if let ProgramError::LoadError { io_error, verifier_log } = error {
-        if Errno::from_io_error(io_error) == Some(Errno::PERM) {
-            return permission(&format!("loading a program for {attach}"));
+/// Probes that one program can serve: of one kind, and with the same expressions.
+fn groups(probes: &[Probe]) -> Vec<Vec<(&Probe, u64)>> {
+    let mut groups: Vec<Vec<(&Probe, u64)>> = Vec::new();
+    for (number, probe) in (0u64..).zip(probes) {
+        let alike = |group: &&mut Vec<(&Probe, u64)>| {
+            group.first().is_some_and(|(first, _)| {
+                // A program of these is loaded for its point.
+                !matches!(probe.attach, Attach::BtfTracepoint { .. } | Attach::Function { .. })
+                    && std::mem::discriminant(&first.attach) == std::mem::discriminant(&probe.attach)
+                    && Probe { attach: probe.attach.clone(), ..(*first).clone() } == *probe
+            })
+        };
+        match groups.iter_mut().find(alike) {
+            Some(group) => group.push((probe, number)),
+            None => groups.push(vec![(probe, number)]),
         }
-        let log = verifier_log.to_string();
-        let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
-        let reason = lines[lines.len().saturating_sub(6)..].join("\n  ");
-        return Error::new(
-            Kind::Software,
-            format!("the kernel refused the program for {attach}: {io_error}\n  {reason}"),
-        );
     }
-    match errno(error) {
-        Some(Errno::PERM | Errno::ACCESS) => permission(&format!("attaching to {attach}")),
-        Some(Errno::NOENT) => Error::new(Kind::Unavailable, format!("this kernel has no {attach}")),
-        _ => Error::new(Kind::Unavailable, format!("{attach} cannot be attached to: {}", chain(error))),
+    groups
+}
+
+fn program(
+    entry: Entry,
+    group: &[(&Probe, u64)],
+    spec: &TableSpec,
+    layout: &Layout,
+    maps: &HashMap<&str, RawFd>,
+    types: &mut Types,
+) -> Result<Program> {
+    let Some((probe, _)) = group.first() else {
+        return Err(Error::new(Kind::Software, "a program for no probe"));
+    };
+    let columns = Columns { keys: &spec.keys, measures: &spec.measures, nulls: layout.null_word };
+    let code = Code {
+        evaluate: Some(match entry {
+            Entry::Event => code::evaluate(probe, &columns)?,
+            _ => code::save(probe)?,
+        }),
+        pair: probe.pair.as_ref().map(code::pair).transpose()?,
+    };
+    let linked = object::program(entry, code, maps)?;
+    let points: Vec<(Attach, u64)> =
+        group.iter().map(|(probe, number)| (probe.attach.clone(), *number)).collect();
+    let whole_functions = points.iter().all(|(attach, _)| matches!(attach, Attach::Kprobe { offset: 0, .. }));
+    let multiple = points.len() > 1 && whole_functions;
+    let fd = match load(&probe.attach, multiple, entry, &linked, types) {
+        // Older kernels, and those without fprobes, know no such programs.
+        Err(_) if multiple => {
+            let fd = load(&probe.attach, false, entry, &linked, types)?;
+            return Ok(Program { fd, points, multiple: false });
+        }
+        loaded => loaded?,
+    };
+    Ok(Program { fd, points, multiple })
+}
+
+fn load(
+    attach: &Attach,
+    multiple: bool,
+    entry: Entry,
+    linked: &object::Linked,
+    types: &mut Types,
+) -> Result<OwnedFd> {
+    use bpf_attach_type::{BPF_TRACE_FENTRY, BPF_TRACE_FEXIT, BPF_TRACE_RAW_TP};
+    use bpf_prog_type::{
+        BPF_PROG_TYPE_KPROBE, BPF_PROG_TYPE_PERF_EVENT, BPF_PROG_TYPE_RAW_TRACEPOINT,
+        BPF_PROG_TYPE_TRACEPOINT, BPF_PROG_TYPE_TRACING,
+    };
+    let (kind, attach_type) = match attach {
+        Attach::Tracepoint { .. } => (BPF_PROG_TYPE_TRACEPOINT, 0),
+        Attach::RawTracepoint { .. } => (BPF_PROG_TYPE_RAW_TRACEPOINT, 0),
+        Attach::BtfTracepoint { .. } => (BPF_PROG_TYPE_TRACING, BPF_TRACE_RAW_TP as u32),
+        Attach::Function { at_return: false, .. } => (BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY as u32),
+        Attach::Function { at_return: true, .. } => (BPF_PROG_TYPE_TRACING, BPF_TRACE_FEXIT as u32),
+        Attach::Kprobe { .. } if multiple => (BPF_PROG_TYPE_KPROBE, bpf::KPROBE_MULTI),
+        Attach::Kprobe { .. } | Attach::Uprobe { .. } | Attach::Usdt { .. } => (BPF_PROG_TYPE_KPROBE, 0),
+        Attach::Profile(_) | Attach::Interval(_) | Attach::Perf { .. } => (BPF_PROG_TYPE_PERF_EVENT, 0),
+    };
+    let function = &linked.function;
+    bpf::load_program(&bpf::Program {
+        name: &format!("weir_{}", entry.name()),
+        kind: kind as u32,
+        attach_type,
+        attach_btf: types.id(attach)?,
+        instructions: &function.instructions,
+        license: &linked.license,
+        types: object::types(),
+        functions: &function.func_info.func_info,
+        lines: &function.line_info.line_info,
+    })
+    .map_err(|refusal| refused(attach, &refusal))
+}
+
+/// What the verifier has to say comes with a log whose last lines name the reason.
+fn refused(attach: &Attach, refusal: &NotLoaded) -> Error {
+    let NotLoaded { error, log } = refusal;
+    match Errno::from_io_error(error) {
+        Some(Errno::PERM) => permission(&format!("loading a program for {attach}")),
+        Some(Errno::NOMEM | Errno::TOOBIG) if log.is_empty() => {
+            Error::new(Kind::Unavailable, format!("the kernel has no memory for a program for {attach}"))
+        }
+        _ if log.is_empty() => {
+            Error::new(Kind::Unavailable, format!("the kernel refused a program for {attach}: {error}"))
+                .help(alternative(attach))
+        }
+        _ => {
+            let lines: Vec<&str> = log.lines().filter(|line| matters(line)).collect();
+            let reason = lines[lines.len().saturating_sub(6)..].join("\n  ");
+            Error::new(
+                Kind::Software,
+                format!("the kernel refused the program for {attach}: {error}\n  {reason}"),
+            )
+        }
     }
+}
+
+/// Statistics follow after the reason.
+fn matters(line: &str) -> bool {
+    let statistics = ["processed ", "verification time", "stack depth", "max_states"];
+    !line.trim().is_empty() && !statistics.iter().any(|start| line.starts_with(start))
 }

@@ -2,10 +2,9 @@
 #![allow(unsafe_code, reason = "memory that the kernel shares is typed here, and nowhere else")]
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::AtomicU64;
 
-use aya::maps::MapData;
 use memmap2::{MmapOptions, MmapRaw};
 use weir_abi::Control;
 
@@ -14,15 +13,13 @@ use weir_abi::Control;
 pub(super) struct Mapped {
     memory: MmapRaw,
     words: usize,
-    /// Programs that are loaded later still name the map by its descriptor.
-    _map: MapData,
 }
 
 impl Mapped {
     /// Maps `words` words of an array map with BPF_F_MMAPABLE.
-    pub(super) fn new(map: MapData, words: usize) -> io::Result<Self> {
-        let memory = MmapOptions::new().len(words * 8).map_raw(map.fd().as_fd().as_raw_fd())?;
-        Ok(Self { memory, words, _map: map })
+    pub(super) fn new(map: &OwnedFd, words: usize) -> io::Result<Self> {
+        let memory = MmapOptions::new().len(words * 8).map_raw(map.as_raw_fd())?;
+        Ok(Self { memory, words })
     }
 
     pub(super) fn words(&self) -> &[AtomicU64] {
@@ -37,7 +34,7 @@ impl Mapped {
 pub(super) struct MappedControl(Mapped);
 
 impl MappedControl {
-    pub(super) fn new(map: MapData) -> io::Result<Self> {
+    pub(super) fn new(map: &OwnedFd) -> io::Result<Self> {
         Mapped::new(map, size_of::<Control>() / 8).map(Self)
     }
 
@@ -47,3 +44,14 @@ impl MappedControl {
         unsafe { &*self.0.memory.as_mut_ptr().cast::<Control>() }
     }
 }
+
+/// The plan as it stands in memory.
+pub(super) fn plan_bytes(plan: &weir_abi::Plan) -> &[u8] {
+    // SAFETY: a plan is a #[repr(C)] structure of integers whose sizes leave no padding, as is asserted below, and
+    // any initialised memory can be read as bytes.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(plan).cast(), size_of::<weir_abi::Plan>()) }
+}
+
+const _: () = assert!(size_of::<weir_abi::Measure>() == 8 * 4 + 3 * 8);
+const _: () =
+    assert!(size_of::<weir_abi::Plan>() == 18 * 4 + weir_abi::MEASURES * size_of::<weir_abi::Measure>());

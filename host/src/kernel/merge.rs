@@ -26,11 +26,7 @@ pub(super) fn drain(bank: &[AtomicU64], shards: usize, shift: u32, used: usize, 
                 continue;
             }
             for ((into, word), law) in into.iter_mut().zip(cell).zip(laws) {
-                let value = take(word);
-                *into = match law {
-                    Law::Add => into.wrapping_add(value),
-                    Law::Max => value.max(*into),
-                };
+                *into = law.merge(*into, take(word));
             }
         }
     }

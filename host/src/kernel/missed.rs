@@ -3,43 +3,53 @@
 //! The kernel skips a program that would run inside itself, and, for programs attached through perf events,
 //! any that would run while another such program or a map system call runs on the same CPU
 //! (`bpf_prog_active`). It counts what it skips for raw and BTF tracepoints in every kernel that skips there
-//! (commit 05b24ff9b2cf, Linux 6.2), for the others from Linux 6.7 on (commit dd8657894c11).
+//! (commit 05b24ff9b2cf, Linux 6.2), for the others from Linux 6.7 on (commit dd8657894c11). What a kprobe itself
+//! misses, because it was hit within another or because too many functions were to return, is not in that figure.
 
-use std::os::fd::{AsFd, AsRawFd};
-
-use aya::programs::ProgramFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use crate::error::{Error, Kind, Result};
 use crate::table::Attach;
 
-/// The counter of one program.
-#[derive(Debug)]
+/// The counters of a table's programs.
+#[derive(Debug, Default)]
 pub(super) struct Missed {
-    program: ProgramFd,
     before: u64,
-    pub(super) reliable: bool,
 }
 
 impl Missed {
-    pub(super) fn new(program: ProgramFd, attach: &Attach) -> Self {
-        let reliable = match attach {
-            Attach::Tracepoint { .. } => kernel_version() >= (6, 7),
-            Attach::RawTracepoint { .. } | Attach::BtfTracepoint { .. } => true,
-        };
-        Self { program, before: 0, reliable }
-    }
-
     /// Events missed since this was last asked.
-    pub(super) fn take(&mut self) -> Result<u64> {
-        // The same figure as BPF_OBJ_GET_INFO_BY_FD gives.
-        let path = format!("/proc/self/fdinfo/{}", self.program.as_fd().as_raw_fd());
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| Error::new(Kind::Io, format!("{path}: {error}")))?;
-        let total = misses(&text).unwrap_or_default();
+    pub(super) fn take<'a>(&mut self, programs: impl Iterator<Item = BorrowedFd<'a>>) -> Result<u64> {
+        let mut total = 0;
+        for program in programs {
+            total += counted(program)?;
+        }
         let since = total.saturating_sub(self.before);
         self.before = total;
         Ok(since)
     }
+}
+
+/// Whether the kernel counts all that it skips at such a point.
+pub(super) fn reliable(attach: &Attach) -> bool {
+    match attach {
+        Attach::Tracepoint { .. }
+        | Attach::Uprobe { .. }
+        | Attach::Usdt { .. }
+        | Attach::Profile(_)
+        | Attach::Interval(_)
+        | Attach::Perf { .. } => kernel_version() >= (6, 7),
+        Attach::RawTracepoint { .. } | Attach::BtfTracepoint { .. } | Attach::Function { .. } => true,
+        Attach::Kprobe { .. } => false,
+    }
+}
+
+fn counted(program: BorrowedFd<'_>) -> Result<u64> {
+    // The same figure as BPF_OBJ_GET_INFO_BY_FD gives.
+    let path = format!("/proc/self/fdinfo/{}", program.as_raw_fd());
+    let text =
+        std::fs::read_to_string(&path).map_err(|error| Error::new(Kind::Io, format!("{path}: {error}")))?;
+    Ok(misses(&text).unwrap_or_default())
 }
 
 fn misses(fdinfo: &str) -> Option<u64> {

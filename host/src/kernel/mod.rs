@@ -1,7 +1,8 @@
 //! The kernel's half of a table: programs, maps, and the closing of intervals.
 //!
 //! ```text
-//! TableSpec ─plan─▶ Plan, sizes ─object─▶ object made to measure ─load─▶ programs, maps ─attach─▶ events
+//! TableSpec ┬ plan ─▶ Plan, sizes of maps ─┐
+//!           └ code ─▶ its expressions ─────┴─ object, load ─▶ programs ─ attach ─▶ events
 //!
 //! close:  flip the control word of every table │ wait │ drain: merge, zero, decode new keys │ Snapshot
 //! ```
@@ -10,6 +11,14 @@
 //! after a wait that outlasts every program which may have read the old one, the old bank is complete and
 //! stays so; then it is read, merged and zeroed through shared memory, without a system call.
 
+mod attach;
+mod bpf;
+pub(crate) mod code;
+pub(crate) mod cpus;
+mod dictionary;
+mod histogram;
+mod instruction;
+mod keys;
 mod load;
 mod mapped;
 mod merge;
@@ -22,11 +31,10 @@ mod table;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use aya::Btf;
-
 use crate::error::{Error, Kind, Result};
 use crate::snapshot::{Interval, Snapshot};
 use crate::table::TableSpec;
+use load::Types;
 use table::{Closed, Table};
 
 /// The tables of one run, loaded and attached.
@@ -60,17 +68,17 @@ impl Tables {
     /// adding. For the test which proves that closing an interval waits for them.
     #[doc(hidden)]
     pub fn attach_held(specs: &[Arc<TableSpec>], selves: &[u32], hold: u32) -> Result<Self> {
-        let cpus = possible_cpus()?;
-        let btf = Btf::from_sys_fs().ok();
+        let cpus = cpus::possible()?;
+        let mut types = Types::default();
         let mut tables = Vec::with_capacity(specs.len());
         for spec in specs {
-            tables.push(Table::load(spec.clone(), cpus, hold, btf.as_ref())?);
+            tables.push(Table::load(spec.clone(), cpus, hold, &mut types)?);
         }
         let began = (SystemTime::now(), Instant::now());
         let mut tables = Self { tables, cpus, interval: 0, began, timing: Timing::default() };
         tables.leave_out(selves)?;
         for table in &mut tables.tables {
-            table.attach(btf.as_ref())?;
+            table.attach()?;
         }
         // What the first tables counted while the last were attached belongs to no interval.
         tables.end(false, true)?;
@@ -92,6 +100,9 @@ impl Tables {
     /// Ends the interval of every table and begins the next: one snapshot for each table, in their order.
     /// Blocks for the wait, some milliseconds.
     pub fn close(&mut self) -> Result<Vec<Snapshot>> {
+        for table in &mut self.tables {
+            table.keep_up()?;
+        }
         self.end(false, true)
     }
 
@@ -156,11 +167,4 @@ impl std::fmt::Debug for Tables {
             .field("interval", &self.interval)
             .finish_non_exhaustive()
     }
-}
-
-/// All CPUs that this machine could ever have, whether they are online or not.
-fn possible_cpus() -> Result<u32> {
-    aya::util::nr_cpus()
-        .map(|cpus| cpus as u32)
-        .map_err(|(path, error)| Error::new(Kind::Unavailable, format!("{path}: {error}")))
 }

@@ -1,82 +1,125 @@
-//! The kernel object, made to measure: the sizes of a table's maps are written over the placeholders in its
-//! type information (Documentation/bpf/btf.rst: a map's `key_size` is the length of an array type).
+//! The compiled kernel side, and the programs of a table made from it.
 
-use object::{Object, ObjectSection};
-use weir_abi::placeholder;
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
 
-use super::plan::Layout;
+use aya_obj::btf::BtfFeatures;
+use aya_obj::generated::bpf_insn;
+use aya_obj::{Function, Object};
+
+use super::bpf;
 use crate::error::{Error, Kind, Result};
 
-/// The compiled kernel side, as the build script left it.
+/// The kernel side, as the build script left it.
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/weir.bpf.o"));
 
-const BTF_MAGIC: u16 = 0xeb9f;
-const KIND_ARRAY: u32 = 3;
+/// The maps of zeroed and of constant data.
+pub(super) const CONTROL: &str = ".bss";
+pub(super) const PLAN: &str = ".rodata";
 
-/// A copy of the object with the sizes that this layout needs. `saved` counts the fields of a span's start.
-pub(super) fn sized(layout: &Layout, saved: usize) -> Result<Vec<u8>> {
-    let mut object = OBJECT.to_vec();
-    let types = {
-        let file = object::File::parse(OBJECT).map_err(|error| broken(&error.to_string()))?;
-        let section = file.section_by_name(".BTF").ok_or_else(|| broken("it has no type information"))?;
-        let (start, length) = section.file_range().ok_or_else(|| broken("its type information is empty"))?;
-        start as usize..(start + length) as usize
-    };
-    let key_bytes = layout.key_words.max(1) as u32 * 8;
-    let sizes = [
-        (placeholder::KEY_SIZE, key_bytes),
-        (placeholder::KEY_STRIDE, key_bytes),
-        (placeholder::CELL_SIZE, layout.cell_words() as u32 * 8),
-        (placeholder::START_SIZE, (1 + saved as u32) * 8),
-    ];
-    let section = object.get_mut(types).ok_or_else(|| broken("its sections lie outside of it"))?;
-    for (placeholder, size) in sizes {
-        let replaced =
-            resize(section, placeholder as u32, size).ok_or_else(|| broken("its types are cut off"))?;
-        if replaced != 1 {
-            return Err(broken(&format!("{replaced} types have the placeholder {placeholder:#x}")));
-        }
-    }
-    Ok(object)
+/// Functions in whose place a table's own code is put, as the ends of their mangled names.
+const EVALUATE: &str = "5table8evaluate";
+const PAIR: &str = "5table4pair";
+
+/// Which of the kernel side's programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    Event,
+    Start,
+    ThreadExit,
 }
 
-fn broken(why: &str) -> Error {
+impl Entry {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Start => "start",
+            Self::ThreadExit => "thread_exit",
+        }
+    }
+}
+
+/// A table's own code.
+#[derive(Debug, Default)]
+pub(super) struct Code {
+    pub(super) evaluate: Option<Vec<bpf_insn>>,
+    pub(super) pair: Option<Vec<bpf_insn>>,
+}
+
+/// A program whose maps and calls are in place.
+#[derive(Debug)]
+pub(super) struct Linked {
+    pub(super) function: Function,
+    pub(super) license: CString,
+}
+
+fn broken(why: impl std::fmt::Display) -> Error {
     Error::new(Kind::Software, format!("the kernel object that Weir was built with is broken: {why}"))
 }
 
-/// Gives every array type of the length `from` the length `to`, and says how many there were.
-fn resize(section: &mut [u8], from: u32, to: u32) -> Option<usize> {
-    let word = |section: &[u8], at: usize| {
-        Some(u32::from_le_bytes(section.get(at..at.checked_add(4)?)?.try_into().ok()?))
+fn object() -> Result<&'static Object> {
+    static PARSED: OnceLock<Result<Object>> = OnceLock::new();
+    let parse = || {
+        let mut object = Object::parse(OBJECT).map_err(broken)?;
+        // Everything that Linux 6.1 understands.
+        let features = BtfFeatures::new(true, true, true, true, true, true, true, true);
+        object.fixup_and_sanitize_btf(&features).map_err(broken)?;
+        Ok(object)
     };
-    if word(section, 0)? as u16 != BTF_MAGIC {
-        return None;
-    }
-    let header = word(section, 4)? as usize;
-    let mut at = header.checked_add(word(section, 8)? as usize)?;
-    let end = at.checked_add(word(section, 12)? as usize)?;
-    let mut replaced = 0;
-    while at < end {
-        let info = word(section, at + 4)?;
-        let (kind, members) = (info >> 24 & 0x1f, (info & 0xffff) as usize);
-        let body = at + 12;
-        if kind == KIND_ARRAY && word(section, body + 8)? == from {
-            section.get_mut(body + 8..body + 12)?.copy_from_slice(&to.to_le_bytes());
-            replaced += 1;
-        }
-        at = body + body_size(kind, members)?;
-    }
-    Some(replaced)
+    PARSED.get_or_init(parse).as_ref().map_err(Clone::clone)
 }
 
-/// What follows a type's common part, in bytes.
-fn body_size(kind: u32, members: usize) -> Option<usize> {
-    Some(match kind {
-        2 | 7..=12 | 16 | 18 => 0,
-        1 | 14 | 17 => 4,
-        KIND_ARRAY => 12,
-        4 | 5 | 15 | 19 => 12 * members,
-        6 | 13 => 8 * members,
-        _ => return None,
-    })
+/// The type information of all programs, loaded once; nothing where the kernel does not take it, which only makes
+/// what the verifier says harder to read.
+pub(super) fn types() -> Option<BorrowedFd<'static>> {
+    static LOADED: OnceLock<Option<OwnedFd>> = OnceLock::new();
+    let load = || bpf::load_btf(&object().ok()?.btf.as_ref()?.to_bytes()).ok();
+    LOADED.get_or_init(load).as_ref().map(AsFd::as_fd)
+}
+
+/// How many bytes the map of a section of data has.
+pub(super) fn section_bytes(section: &str) -> Result<usize> {
+    object()?
+        .maps
+        .get(section)
+        .map(|map| map.data().len())
+        .ok_or_else(|| broken(format!("it has no {section}")))
+}
+
+/// The names of the maps that its programs use, but for those of data.
+pub(super) fn program(entry: Entry, code: Code, maps: &HashMap<&str, RawFd>) -> Result<Linked> {
+    let mut object = object()?.clone();
+    object.programs.retain(|name, _| name == entry.name());
+    for (name, instructions) in [(EVALUATE, code.evaluate), (PAIR, code.pair)] {
+        if let Some(instructions) = instructions {
+            let mut functions = object.functions.values_mut();
+            let function = functions
+                .find(|function| function.name.ends_with(name))
+                .ok_or_else(|| broken(format!("it has no function {name}")))?;
+            function.instructions = instructions;
+            function.line_info.line_info.truncate(1);
+            // It has no relocations; those of its neighbours must not be taken for its own.
+            function.section_offset = usize::MAX / 2;
+        }
+    }
+    let definitions = std::mem::take(&mut object.maps);
+    let known =
+        definitions.iter().filter_map(|(name, map)| Some((name.as_str(), *maps.get(name.as_str())?, map)));
+    let text = object.functions.keys().map(|(section, _)| *section).collect();
+    object.relocate_maps(known, &text).map_err(broken)?;
+    object.relocate_calls(&text).map_err(broken)?;
+    let program = object.programs.get(entry.name()).ok_or_else(|| broken("a program is missing"))?;
+    let key = program.function_key();
+    let license = program.license.clone();
+    let function = object.functions.remove(&key).ok_or_else(|| broken("a program has no function"))?;
+    Ok(Linked { function, license })
+}
+
+/// The maps by name, as programs refer to them.
+pub(super) fn descriptors<'a, 'b>(
+    maps: impl Iterator<Item = (&'a str, BorrowedFd<'b>)>,
+) -> HashMap<&'a str, RawFd> {
+    maps.map(|(name, fd)| (name, fd.as_raw_fd())).collect()
 }

@@ -1,75 +1,47 @@
 //! One table in the kernel: its maps, and how its bank is taken.
 
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::Instant;
 
-use aya::Btf;
-use aya::maps::{ArrayOfMaps, MapData};
-use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_HASH;
-use weir_abi::{Counters, DIRECT_ROWS};
+use aya_obj::generated::bpf_map_type::{BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_PERCPU_ARRAY};
+use weir_abi::{Counters, DIRECT_ROWS, STACK_WORDS, STACKS_AT_ONCE};
 
 use super::Timing;
-use super::load::{self, Link, Loaded, permission};
-use super::mapped::{Mapped, MappedControl};
+use super::attach::permission;
+use super::bpf::{self, MapShape};
+use super::dictionary::Dictionary;
+use super::load::{Programs, Types};
+use super::mapped::{Mapped, MappedControl, plan_bytes};
 use super::merge;
-use super::missed::Missed;
+use super::missed::{self, Missed};
+use super::object;
 use super::plan::{self, Law, Layout};
 use super::rows::{Drained, Rows};
 use crate::error::{Error, Kind, Result};
 use crate::snapshot::{Coverage, Interval, Snapshot, Spans};
 use crate::table::TableSpec;
 
-/// A dictionary: two maps, of which the one at `generation & 1` is in use.
-struct Dictionary {
-    pair: ArrayOfMaps<MapData, MapData>,
-    maps: [MapData; 2],
-    key_size: u32,
-    entries: u32,
-}
+/// Spans of one table that can be between their start and their end; the start of any other is counted as dropped.
+const STARTS: u32 = 32_768;
 
-impl Dictionary {
-    fn new(pair: MapData, key_size: u32, entries: u32) -> Result<Self> {
-        let pair = ArrayOfMaps::try_from(aya::maps::Map::ArrayOfMaps(pair)).map_err(map_error)?;
-        let maps = [ids(key_size, entries)?, ids(key_size, entries)?];
-        let mut dictionary = Self { pair, maps, key_size, entries };
-        dictionary.put(0)?;
-        dictionary.put(1)?;
-        Ok(dictionary)
-    }
+/// BPF_F_RDONLY_PROG, and BPF_F_MMAPABLE.
+const READ_ONLY: u32 = 1 << 7;
+const MAPPABLE: u32 = 1 << 10;
 
-    /// Puts an empty map in the place of the one at `slot`.
-    fn renew(&mut self, slot: usize) -> Result<()> {
-        self.maps[slot] = ids(self.key_size, self.entries)?;
-        self.put(slot)
-    }
-
-    /// Puts the map at `slot` where programs find it, and waits until every program that has started by now
-    /// has ended.
-    ///
-    /// The kernel waits for a grace period of RCU before a change to a map of maps returns
-    /// (`maybe_wait_bpf_programs`, commit 1ae80cf31938). That covers all programs that are not sleepable, and
-    /// none of Weir's are.
-    fn put(&mut self, slot: usize) -> Result<()> {
-        self.pair.set(slot as u32, &self.maps[slot], 0).map_err(map_error)
-    }
-}
-
-fn ids(key_size: u32, entries: u32) -> Result<MapData> {
-    let map = aya_obj::Map::new_from_params(BPF_MAP_TYPE_HASH as u32, key_size, 4, entries, 0);
-    MapData::create(map, "weir_ids", None).map_err(map_error)
-}
-
-/// A table, attached.
+/// A table, loaded, and attached once it is told to.
 pub(super) struct Table {
     spec: Arc<TableSpec>,
     layout: Layout,
-    loaded: Loaded,
-    links: Vec<Link>,
-    missed: Option<Missed>,
+    programs: Programs,
+    missed: Missed,
     rows: Rows,
     control: MappedControl,
     keys: Mapped,
+    stacks: Mapped,
     cells: Mapped,
     bucket_keys: Mapped,
     bucket_cells: Mapped,
@@ -77,6 +49,8 @@ pub(super) struct Table {
     buckets: Dictionary,
     generation: u32,
     bank: usize,
+    /// Programs that are loaded name the maps; those of a dictionary are replaced by their descriptors.
+    _maps: Vec<OwnedFd>,
 }
 
 /// What [`Table::flip`] has ended and [`Table::drain`] is to read.
@@ -87,38 +61,48 @@ pub(super) struct Closed {
 }
 
 impl Table {
-    /// Loads the programs and prepares the maps. Nothing is attached yet.
-    pub(super) fn load(spec: Arc<TableSpec>, cpus: u32, hold: u32, btf: Option<&Btf>) -> Result<Self> {
+    /// Makes the maps and loads the programs. Nothing is attached yet.
+    pub(super) fn load(spec: Arc<TableSpec>, cpus: u32, hold: u32, types: &mut Types) -> Result<Self> {
         let (plan, layout) = plan::plan(&spec, cpus, hold)?;
-        let mut loaded = load::load(&spec, plan, &layout, cpus, btf)?;
+        let mut maps = Maps::default();
         let (capacity, buckets, shards) = (layout.capacity(), layout.bucket_capacity(), layout.shards());
-        let mut map = |name: &str, words: usize| -> Result<Mapped> {
-            Mapped::new(loaded.map(name)?, words).map_err(|error| Error::from(error).context(name))
-        };
-        let keys = map("KEYS", 2 * capacity * layout.key_words.max(1))?;
-        let cells = map("CELLS", 2 * shards * capacity * layout.cell_words())?;
-        let bucket_keys = map("BUCKET_KEYS", 2 * buckets)?;
-        let bucket_cells = map("BUCKET_CELLS", 2 * shards * buckets)?;
-        let control = MappedControl::new(loaded.map("CONTROL")?)?;
+        let control =
+            maps.array(object::CONTROL, 1, object::section_bytes(object::CONTROL)? / 8, MAPPABLE)?;
+        let control = MappedControl::new(control)?;
+        maps.constant(object::PLAN, plan_bytes(&plan), object::section_bytes(object::PLAN)?)?;
+        let keys = maps.mapped("KEYS", 2 * capacity, layout.key_words.max(1))?;
+        let stacks = if layout.stacks == 0 { 1 } else { 2 * capacity };
+        let stacks = maps.mapped("STACKS", stacks, layout.stack_words().max(1))?;
+        let cells = maps.mapped("CELLS", 2 * shards * capacity, layout.cell_words())?;
+        let bucket_keys = maps.mapped("BUCKET_KEYS", 2 * buckets, 1)?;
+        let bucket_cells = maps.mapped("BUCKET_CELLS", 2 * shards * buckets, 1)?;
+        maps.add("SPARES", BPF_MAP_TYPE_PERCPU_ARRAY as u32, 4, 8, 2)?;
+        let room = if layout.stacks == 0 { 8 } else { (1 + 2 * STACK_WORDS as u32) * 8 };
+        maps.add("ROOM", BPF_MAP_TYPE_PERCPU_ARRAY as u32, 4, room, STACKS_AT_ONCE)?;
+        let starts = if spec.is_span() { STARTS + cpus } else { 1 };
+        maps.add("STARTS", BPF_MAP_TYPE_HASH as u32, 8, (1 + spec.saved) * 8, starts)?;
         // A few more than there are ids: the kernel keeps some elements aside for each CPU.
         let spare = 2 * cpus;
-        let dictionary = Dictionary::new(
-            loaded.map("ROWS")?,
-            layout.key_words.max(1) as u32 * 8,
-            if layout.key_words == 0 { 1 } else { capacity as u32 + spare },
-        )?;
-        let bucket_ids =
-            if layout.histograms == 0 || layout.key_words == 0 { 1 } else { buckets as u32 + spare };
-        let buckets = Dictionary::new(loaded.map("BUCKETS")?, 8, bucket_ids)?;
+        let rows = if layout.key_words == 0 { 1 } else { capacity as u32 + spare };
+        let dictionary =
+            Dictionary::new("weir_rows", layout.key_words.max(1) as u32 * 8, rows).map_err(no_map)?;
+        let bucket_ids = if buckets == 1 { 1 } else { buckets as u32 + spare };
+        let buckets = Dictionary::new("weir_buckets", 8, bucket_ids).map_err(no_map)?;
+        let mut named = maps.named();
+        named.extend(object::descriptors(
+            [("ROWS", dictionary.as_fd()), ("BUCKETS", buckets.as_fd())].into_iter(),
+        ));
+        let programs = Programs::load(&spec, &layout, &named, types)
+            .map_err(|error| error.context(format_args!("table {}", spec.name)))?;
         let table = Self {
             rows: Rows::new(spec.clone(), &layout),
             spec,
             layout,
-            loaded,
-            links: Vec::new(),
-            missed: None,
+            programs,
+            missed: Missed::default(),
             control,
             keys,
+            stacks,
             cells,
             bucket_keys,
             bucket_cells,
@@ -127,6 +111,7 @@ impl Table {
             // Generation 0 is that of a spare id which was never parked.
             generation: 1,
             bank: 0,
+            _maps: maps.0.into_iter().map(|(_, map)| map).collect(),
         };
         table.start_ids(0);
         table.start_ids(1);
@@ -137,16 +122,17 @@ impl Table {
         Ok(table)
     }
 
-    pub(super) fn attach(&mut self, btf: Option<&Btf>) -> Result<()> {
-        let (links, program) = self.loaded.attach(&self.spec, btf)?;
-        self.links = links;
-        self.missed = Some(Missed::new(program, &self.spec.attach));
-        Ok(())
+    pub(super) fn attach(&mut self) -> Result<()> {
+        self.programs.attach().map_err(|error| error.context(format_args!("table {}", self.spec.name)))
     }
 
     pub(super) fn detach(&mut self) {
-        // The end of a span before its start: the other way round, ends in between would find no start.
-        while self.links.pop().is_some() {}
+        self.programs.detach();
+    }
+
+    /// Attaches on CPUs that came online.
+    pub(super) fn keep_up(&mut self) -> Result<()> {
+        self.programs.keep_up()
     }
 
     pub(super) fn leave_out(&self, pids: &[u32]) {
@@ -180,7 +166,7 @@ impl Table {
         let rows =
             self.layout.key_words != 0 && self.next_row(self.generation) > u64::from(self.layout.keys) + 1;
         let buckets = self.layout.histograms != 0
-            && self.layout.key_words != 0
+            && !self.layout.buckets_in_cells()
             && self.next_bucket(self.generation) > self.layout.bucket_capacity() as u64 / 2;
         rows || buckets
     }
@@ -196,12 +182,12 @@ impl Table {
     fn start_ids(&self, slot: usize) {
         let control = self.control.get();
         control.next_row[slot].store(1, Relaxed);
-        control.next_bucket[slot].store(self.layout.direct_buckets().into(), Relaxed);
+        control.next_bucket[slot].store(self.layout.first_bucket().into(), Relaxed);
     }
 
     /// Waits until every program that has started by now has ended. The dictionary stays as it is.
     pub(super) fn wait(&mut self) -> Result<()> {
-        self.dictionary.put(0)
+        Ok(self.dictionary.put(0)?)
     }
 
     /// Reads and zeroes a closed bank, after the wait.
@@ -223,7 +209,7 @@ impl Table {
         };
         let cells = bank(self.cells.words(), closed.bank);
         let cells = merge::drain(cells, layout.shards(), layout.capacity_shift, used, &layout.laws);
-        let buckets = if layout.histograms == 0 {
+        let buckets = if layout.histograms == 0 || layout.buckets_in_cells() {
             Vec::new()
         } else {
             let used = (self.next_bucket(closed.generation) as usize).min(bucket_capacity);
@@ -237,16 +223,15 @@ impl Table {
             cells,
             buckets,
             keys: &self.keys.words()[slot * capacity * layout.key_words..],
+            stacks: &self.stacks.words()[slot * capacity * layout.stack_words()..],
             bucket_keys: &self.bucket_keys.words()[slot * bucket_capacity..],
         };
-        let rows = self.rows.batch(interval.number, layout, &drained)?;
+        let rows = self.rows.batch(interval.number, layout, drained)?;
         timing.merge += merged - start;
         timing.rows += merged.elapsed();
-        let counters = take(&self.control.get().counters[closed.bank], self.spec.from.is_some());
-        let (missed, missed_reliable) = match &mut self.missed {
-            Some(missed) => (missed.take()?, missed.reliable),
-            None => (0, true),
-        };
+        let counters = take(&self.control.get().counters[closed.bank], self.spec.is_span());
+        let missed = self.missed.take(self.programs.each().map(|(program, _)| program))?;
+        let missed_reliable = self.programs.each().all(|(_, attach)| missed::reliable(attach));
         if closed.generation != self.generation {
             self.renew(slot)?;
         }
@@ -285,11 +270,65 @@ fn take(counters: &Counters, spans: bool) -> Coverage {
     }
 }
 
-fn map_error(error: aya::maps::MapError) -> Error {
-    let text = error.to_string();
-    match std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<std::io::Error>()) {
-        Some(cause) if cause.kind() == std::io::ErrorKind::PermissionDenied => permission("creating a map"),
-        Some(cause) => Error::new(Kind::Unavailable, format!("{text}: {cause}")),
-        None => Error::new(Kind::Software, text),
+/// The maps of a table, by the names that programs have for them.
+#[derive(Default)]
+struct Maps(Vec<(&'static str, OwnedFd)>);
+
+impl Maps {
+    fn create(&mut self, name: &'static str, shape: MapShape) -> Result<&OwnedFd> {
+        let map = bpf::create_map(name, shape, None).map_err(no_map)?;
+        self.0.push((name, map));
+        self.0.last().map(|(_, map)| map).ok_or_else(|| Error::new(Kind::Software, "a map is gone"))
+    }
+
+    fn add(
+        &mut self,
+        name: &'static str,
+        kind: u32,
+        key_size: u32,
+        value_size: u32,
+        entries: u32,
+    ) -> Result<()> {
+        self.create(name, MapShape { kind, key_size, value_size, entries, flags: 0 }).map(drop)
+    }
+
+    /// An array of values of so many words.
+    fn array(&mut self, name: &'static str, entries: usize, words: usize, flags: u32) -> Result<&OwnedFd> {
+        let too_large = |_| Error::new(Kind::Config, "a table is too large").help("give it fewer `keys`");
+        let entries = u32::try_from(entries).map_err(too_large)?;
+        let kind = BPF_MAP_TYPE_ARRAY as u32;
+        self.create(name, MapShape { kind, key_size: 4, value_size: words as u32 * 8, entries, flags })
+    }
+
+    fn mapped(&mut self, name: &'static str, entries: usize, words: usize) -> Result<Mapped> {
+        let map = self.array(name, entries, words, MAPPABLE)?;
+        Mapped::new(map, entries * words).map_err(|error| Error::from(error).context(name))
+    }
+
+    /// Data that never change, which the verifier may rely on.
+    fn constant(&mut self, name: &'static str, bytes: &[u8], size: usize) -> Result<()> {
+        if bytes.len() != size {
+            let message = format!("the plan has {} bytes, and the kernel object's {size}", bytes.len());
+            return Err(Error::new(Kind::Software, message));
+        }
+        let (kind, flags) = (BPF_MAP_TYPE_ARRAY as u32, READ_ONLY);
+        let map =
+            self.create(name, MapShape { kind, key_size: 4, value_size: size as u32, entries: 1, flags })?;
+        bpf::update_array(map.as_fd(), 0, bytes)?;
+        Ok(bpf::freeze(map.as_fd())?)
+    }
+
+    fn named(&self) -> HashMap<&'static str, RawFd> {
+        object::descriptors(self.0.iter().map(|(name, map)| (*name, map.as_fd())))
+    }
+}
+
+fn no_map(error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => permission("creating a map"),
+        io::ErrorKind::OutOfMemory | io::ErrorKind::ArgumentListTooLong => {
+            Error::new(Kind::Unavailable, "the kernel has no memory for a table").help("give it fewer `keys`")
+        }
+        _ => Error::new(Kind::Unavailable, format!("the kernel makes no map: {error}")),
     }
 }

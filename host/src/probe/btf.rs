@@ -1,4 +1,5 @@
-//! The arguments of raw tracepoints, from the kernel's own type information.
+//! The arguments of raw tracepoints and functions, and the members of structures, from the kernel's own type
+//! information.
 //!
 //! The format is that of Documentation/bpf/btf.rst. For each tracepoint the kernel has
 //! `typedef void (*btf_trace_NAME)(void *, arguments…)` (include/trace/bpf_probe.h), whose parameters have no
@@ -8,14 +9,18 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::record::{ADDRESS, Content, Field, Layout, NOT_A_NUMBER, Number, Record};
+use super::record::{Content, Field, Layout, NOT_A_NUMBER, Names, Number, Record, Type as ValueType, Typed};
 use crate::error::{Error, Kind, Result};
+use crate::table::{Access, Value};
 
 const MAGIC: u16 = 0xeb9f;
 /// Typedefs and qualifiers in a row before a type is given up. The kernel's longest chain is below ten.
 const LONGEST_CHAIN: usize = 32;
 /// Arguments that a program can be given (`MAX_BPF_FUNC_ARGS` in include/linux/bpf.h).
 const MOST_ARGUMENTS: usize = 12;
+
+/// Members that are looked at for one name, those of structures within the structure included.
+const MOST_MEMBERS: usize = 1 << 16;
 
 mod kind {
     pub(super) const INT: u32 = 1;
@@ -39,7 +44,7 @@ mod kind {
     pub(super) const ENUM64: u32 = 19;
 }
 
-/// The tracepoints of the kernel's type information.
+/// The kernel's type information.
 #[derive(Debug)]
 pub(crate) struct Btf {
     bytes: Vec<u8>,
@@ -62,6 +67,19 @@ struct Type {
     size_or_type: u32,
     /// Where the kind's own data begin.
     data: usize,
+}
+
+/// A member of a structure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Member {
+    /// Its type.
+    pub(crate) id: u32,
+    /// Where it begins, in bits.
+    pub(crate) bit: u32,
+    /// How many bits it has, if it is a field of bits.
+    pub(crate) width: u32,
+    /// It shares its memory with others.
+    pub(crate) in_union: bool,
 }
 
 impl Btf {
@@ -125,50 +143,246 @@ impl Btf {
     }
 
     /// What a program at this tracepoint finds. Arguments without a name are `arg0`, `arg1` and so on.
-    pub(crate) fn record(&self, tracepoint: &str) -> Option<Record> {
-        let prototype = self.get(*self.tracepoints.get(tracepoint)?)?;
-        let mut fields = Vec::new();
+    pub(crate) fn tracepoint(&self, name: &str, access: Access) -> Option<Record> {
+        let prototype = self.get(*self.tracepoints.get(name)?)?;
         // The first parameter is the tracepoint's own and no program sees it.
-        for index in 1..prototype.count.min(MOST_ARGUMENTS + 1) {
-            let name = read_u32(&self.bytes, prototype.data + index * 8)?;
-            let id = read_u32(&self.bytes, prototype.data + index * 8 + 4)?;
-            let position = index as u32 - 1;
-            let name = match self.string(name) {
-                Some(name) if !name.is_empty() => name.to_owned(),
-                _ => format!("arg{position}"),
-            };
-            fields.push(Field { name, c_type: self.spell(id, 0), content: self.content(id, position * 8) });
-        }
-        Some(Record { layout: Layout::Slots, fields })
+        let slots = |index: u32, id| self.content(id, Layout::Slots, index * 8, access);
+        Some(Record { fields: self.parameters(prototype, 1, &slots), result: None })
     }
 
-    /// The number that an argument of this type is.
-    fn content(&self, id: u32, offset: u32) -> Content {
-        const STRANGE: Content = Content::Unusable(NOT_A_NUMBER);
-        let mut id = id;
-        for _ in 0..LONGEST_CHAIN {
-            let Some(found) = self.get(id) else { return STRANGE };
-            let signed = match found.kind {
-                kind::TYPEDEF | kind::CONST | kind::VOLATILE | kind::RESTRICT | kind::TYPE_TAG => {
-                    id = found.size_or_type;
-                    continue;
-                }
-                kind::PTR => return Content::Unusable(ADDRESS),
-                // BTF_INT_SIGNED is bit 0 of the encoding, which is in bits 24 to 27.
-                kind::INT => read_u32(&self.bytes, found.data).is_some_and(|info| info & 1 << 24 != 0),
-                kind::ENUM | kind::ENUM64 => found.flag,
-                _ => return STRANGE,
+    /// All functions of the kernel that have a type.
+    pub(crate) fn functions(&self) -> impl Iterator<Item = &str> {
+        let functions =
+            self.types.iter().filter_map(|at| self.read(*at)).filter(|found| found.kind == kind::FUNC);
+        functions.filter_map(|found| self.string(found.name))
+    }
+
+    /// What a program at the entry or the return of a function finds in slots, the result after the arguments.
+    pub(crate) fn function(&self, name: &str, at_return: bool) -> Option<Record> {
+        let prototype = self.prototype(name)?;
+        let slots = |index: u32, id| self.content(id, Layout::Slots, index * 8, Access::Typed);
+        let result = if at_return && prototype.size_or_type != 0 {
+            match slots(prototype.count as u32, prototype.size_or_type) {
+                Content::Value(typed) => Some(typed),
+                _ => None,
+            }
+        } else {
+            None
+        };
+        Some(Record { fields: self.parameters(prototype, 0, &slots), result })
+    }
+
+    /// The types of a function's arguments and its result, for a program that finds them elsewhere.
+    pub(crate) fn prototype_of(&self, name: &str) -> Option<(Vec<(String, u32)>, u32)> {
+        let prototype = self.prototype(name)?;
+        Some((self.named_parameters(prototype, 0).collect(), prototype.size_or_type))
+    }
+
+    fn prototype(&self, name: &str) -> Option<Type> {
+        let found = self.find(kind::FUNC, name)?;
+        self.get(self.get(found)?.size_or_type).filter(|prototype| prototype.kind == kind::FUNC_PROTO)
+    }
+
+    /// The structure or union of this name.
+    pub(crate) fn structure(&self, name: &str) -> Option<u32> {
+        self.find(kind::STRUCT, name).or_else(|| self.find(kind::UNION, name))
+    }
+
+    /// The type of a kind and name.
+    fn find(&self, kind: u32, name: &str) -> Option<u32> {
+        let is = |at: &usize| {
+            self.read(*at).is_some_and(|found| found.kind == kind && self.string(found.name) == Some(name))
+        };
+        self.types.iter().position(is).and_then(|index| u32::try_from(index + 1).ok())
+    }
+
+    fn named_parameters(&self, prototype: Type, first: usize) -> impl Iterator<Item = (String, u32)> {
+        (first..prototype.count.min(MOST_ARGUMENTS + first)).filter_map(move |index| {
+            let name = read_u32(&self.bytes, prototype.data + index * 8)?;
+            let id = read_u32(&self.bytes, prototype.data + index * 8 + 4)?;
+            let name = match self.string(name) {
+                Some(name) if !name.is_empty() => name.to_owned(),
+                _ => format!("arg{}", index - first),
             };
-            return match found.size_or_type {
-                bytes @ (1 | 2 | 4 | 8) => Content::Number(Number { offset, bytes, signed }),
-                _ => STRANGE,
-            };
+            Some((name, id))
+        })
+    }
+
+    fn parameters(&self, prototype: Type, first: usize, content: &dyn Fn(u32, u32) -> Content) -> Vec<Field> {
+        let parameters = self.named_parameters(prototype, first);
+        let field =
+            |(index, (name, id))| Field { name, c_type: self.spell(id, 0), content: content(index, id) };
+        (0u32..).zip(parameters).map(field).collect()
+    }
+
+    /// What an argument of this type is, at this place of the context.
+    fn content(&self, id: u32, layout: Layout, offset: u32, access: Access) -> Content {
+        match self.scalar(id, access) {
+            Some((kind, bytes)) => {
+                let signed = matches!(kind, ValueType::Integer { signed: true, .. });
+                let value = Value::Context(layout.load(Number { offset, bytes, signed }));
+                Content::Value(Typed { value, kind })
+            }
+            None => Content::Unusable(NOT_A_NUMBER),
         }
-        STRANGE
+    }
+
+    /// What a value of this type is, if it is a number or an address, and its bytes.
+    pub(crate) fn scalar(&self, id: u32, access: Access) -> Option<(ValueType, u32)> {
+        let (id, user) = self.strip(id)?;
+        let found = self.get(id)?;
+        let (signed, names) = match found.kind {
+            kind::PTR => {
+                let (to, user_memory) = self.strip(found.size_or_type).unwrap_or((0, false));
+                let structure = self.get(to).is_some_and(|to| matches!(to.kind, kind::STRUCT | kind::UNION));
+                let access = match access {
+                    _ if user || user_memory => Access::User,
+                    Access::Typed if !structure => Access::Kernel,
+                    access => access,
+                };
+                return Some((ValueType::Pointer { to, access }, 8));
+            }
+            // BTF_INT_SIGNED is bit 0 of the encoding, which is in bits 24 to 27.
+            kind::INT => (read_u32(&self.bytes, found.data)? & 1 << 24 != 0, None),
+            kind::ENUM | kind::ENUM64 => (found.flag, self.names(found)),
+            _ => return None,
+        };
+        match found.size_or_type {
+            bytes @ (1 | 2 | 4 | 8) => Some((ValueType::Integer { bits: bytes * 8, signed, names }, bytes)),
+            _ => None,
+        }
+    }
+
+    /// The names of an enumeration's values.
+    fn names(&self, found: Type) -> Option<Names> {
+        let stride = if found.kind == kind::ENUM64 { 12 } else { 8 };
+        let mut names = BTreeMap::new();
+        for index in 0..found.count {
+            let at = found.data + index * stride;
+            let low = read_u32(&self.bytes, at + 4)?;
+            let value = match found.kind {
+                kind::ENUM64 => u64::from(low) | u64::from(read_u32(&self.bytes, at + 8)?) << 32,
+                _ if found.flag => i64::from(low.cast_signed()).cast_unsigned(),
+                _ => low.into(),
+            };
+            names.entry(value).or_insert(self.string(read_u32(&self.bytes, at)?)?.to_owned());
+        }
+        (!names.is_empty()).then(|| names.into())
+    }
+
+    /// A type without its typedefs and qualifiers, and whether they say that it is in the memory of a process.
+    fn strip(&self, id: u32) -> Option<(u32, bool)> {
+        let (mut id, mut user) = (id, false);
+        for _ in 0..LONGEST_CHAIN {
+            if id == 0 {
+                return Some((0, user));
+            }
+            let found = self.get(id)?;
+            match found.kind {
+                kind::TYPEDEF | kind::CONST | kind::VOLATILE | kind::RESTRICT => {}
+                kind::TYPE_TAG => user |= self.string(found.name) == Some("user"),
+                _ => return Some((id, user)),
+            }
+            id = found.size_or_type;
+        }
+        None
+    }
+
+    /// The member of a structure or union, also of those without a name within it.
+    pub(crate) fn member(&self, structure: u32, name: &str) -> Option<Member> {
+        self.member_within(structure, name, 0, &mut { MOST_MEMBERS })
+    }
+
+    fn member_within(&self, structure: u32, name: &str, depth: usize, left: &mut usize) -> Option<Member> {
+        let (structure, _) = self.strip(structure)?;
+        let found = self.get(structure)?;
+        if !matches!(found.kind, kind::STRUCT | kind::UNION) || depth == LONGEST_CHAIN {
+            return None;
+        }
+        let in_union = found.kind == kind::UNION;
+        for index in 0..found.count {
+            *left = left.checked_sub(1)?;
+            let at = found.data + index * 12;
+            let (of, id, place) =
+                (read_u32(&self.bytes, at)?, read_u32(&self.bytes, at + 4)?, read_u32(&self.bytes, at + 8)?);
+            // With the flag, the upper eight bits are the width of a field of bits.
+            let (bit, width) = if found.flag { (place & 0xff_ffff, place >> 24) } else { (place, 0) };
+            match self.string(of)? {
+                "" => {
+                    if let Some(inner) = self.member_within(id, name, depth + 1, left) {
+                        return Some(Member {
+                            bit: inner.bit + bit,
+                            in_union: inner.in_union || in_union,
+                            ..inner
+                        });
+                    }
+                }
+                found if found == name => return Some(Member { id, bit, width, in_union }),
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// The names of a structure's members, also of those within it that have no name.
+    pub(crate) fn members(&self, structure: u32) -> Vec<&str> {
+        let mut names = Vec::new();
+        self.add_members(structure, &mut names, 0, &mut { MOST_MEMBERS });
+        names
+    }
+
+    fn add_members<'a>(&'a self, structure: u32, names: &mut Vec<&'a str>, depth: usize, left: &mut usize) {
+        let Some(found) = self.strip(structure).and_then(|(id, _)| self.get(id)) else { return };
+        if !matches!(found.kind, kind::STRUCT | kind::UNION) || depth == LONGEST_CHAIN {
+            return;
+        }
+        for index in 0..found.count {
+            let Some(fewer) = left.checked_sub(1) else { return };
+            *left = fewer;
+            let at = found.data + index * 12;
+            match read_u32(&self.bytes, at).and_then(|name| self.string(name)) {
+                Some("") => {
+                    if let Some(id) = read_u32(&self.bytes, at + 4) {
+                        self.add_members(id, names, depth + 1, left);
+                    }
+                }
+                Some(name) => names.push(name),
+                None => return,
+            }
+        }
+    }
+
+    /// The elements of an array: their type, how many they are, and the bytes of each.
+    pub(crate) fn array(&self, id: u32) -> Option<(u32, u32, u32)> {
+        let found = self.get(self.strip(id)?.0).filter(|found| found.kind == kind::ARRAY)?;
+        let (element, count) = (read_u32(&self.bytes, found.data)?, read_u32(&self.bytes, found.data + 8)?);
+        Some((element, count, self.bytes_of(element, 0)?))
+    }
+
+    /// Whether it is a character, of which texts are made.
+    pub(crate) fn is_character(&self, id: u32) -> bool {
+        let found = self.strip(id).and_then(|(id, _)| self.get(id));
+        found.is_some_and(|found| found.kind == kind::INT && found.size_or_type == 1)
+    }
+
+    fn bytes_of(&self, id: u32, depth: usize) -> Option<u32> {
+        let found = self.get(self.strip(id)?.0)?;
+        match found.kind {
+            kind::PTR => Some(8),
+            kind::ARRAY if depth < LONGEST_CHAIN => {
+                let (element, count) =
+                    (read_u32(&self.bytes, found.data)?, read_u32(&self.bytes, found.data + 8)?);
+                self.bytes_of(element, depth + 1)?.checked_mul(count)
+            }
+            kind::INT | kind::ENUM | kind::ENUM64 | kind::STRUCT | kind::UNION | kind::FLOAT => {
+                Some(found.size_or_type)
+            }
+            _ => None,
+        }
     }
 
     /// A type as C writes it, as far as it matters to a reader.
-    fn spell(&self, id: u32, depth: usize) -> String {
+    pub(crate) fn spell(&self, id: u32, depth: usize) -> String {
         let Some(found) = self.get(id) else { return "void".to_owned() };
         if depth == LONGEST_CHAIN {
             return "…".to_owned();
@@ -184,6 +398,11 @@ impl Btf {
             kind::ENUM | kind::ENUM64 => format!("enum {name}"),
             kind::FWD => format!("{} {name}", if found.flag { "union" } else { "struct" }),
             kind::FUNC_PROTO => "function".to_owned(),
+            kind::ARRAY => {
+                let element = read_u32(&self.bytes, found.data).unwrap_or_default();
+                let count = read_u32(&self.bytes, found.data + 8).unwrap_or_default();
+                format!("{}[{count}]", self.spell(element, depth + 1))
+            }
             _ => name.to_owned(),
         }
     }
@@ -283,23 +502,44 @@ pub(crate) mod tests {
     fn arguments_by_name_and_by_position() {
         let btf = Btf::parse(sample()).unwrap();
         assert_eq!(btf.tracepoints().collect::<Vec<_>>(), ["bare", "sys_exit"]);
-        let exit = btf.record("sys_exit").unwrap();
+        let exit = btf.tracepoint("sys_exit", Access::Typed).unwrap();
         let shown = |record: &Record| {
             record.fields.iter().map(|field| format!("{} {}", field.c_type, field.name)).collect::<Vec<_>>()
         };
         assert_eq!(shown(&exit), ["struct pt_regs * regs", "long ret"]);
-        assert_eq!(exit.usable().collect::<Vec<_>>(), ["ret"]);
-        assert_eq!(exit.fields[1].content, Content::Number(Number { offset: 8, bytes: 8, signed: true }));
-        let bare = btf.record("bare").unwrap();
+        assert_eq!(exit.usable().collect::<Vec<_>>(), ["regs", "ret"]);
+        let number = |offset, bytes, signed| Layout::Slots.number(Number { offset, bytes, signed });
+        assert_eq!(exit.fields[1].content, Content::Value(number(8, 8, true)));
+        let bare = btf.tracepoint("bare", Access::Typed).unwrap();
         assert_eq!(shown(&bare), ["enum colour arg0", "const int arg1"]);
-        assert_eq!(bare.fields[0].content, Content::Number(Number { offset: 0, bytes: 1, signed: false }));
-        assert_eq!(bare.fields[1].content, Content::Number(Number { offset: 8, bytes: 4, signed: true }));
+        let Content::Value(colour) = &bare.fields[0].content else { panic!("it is a number") };
+        assert_eq!(colour.value, number(0, 1, false).value);
+        let ValueType::Integer { names: Some(names), .. } = &colour.kind else { panic!("it has names") };
+        assert_eq!(names[&0], "RED");
+        assert_eq!(bare.fields[1].content, Content::Value(number(8, 4, true)));
+    }
+
+    #[test]
+    fn members_have_their_place() {
+        let btf = Btf::parse(sample()).unwrap();
+        let regs = btf.structure("pt_regs").unwrap();
+        assert_eq!(btf.member(regs, "r15"), Some(Member { id: 1, bit: 0, width: 0, in_union: false }));
+        assert_eq!(btf.member(regs, "r16"), None);
+        assert_eq!(btf.members(regs), ["r15"]);
     }
 
     fn read_all(bytes: Vec<u8>) {
         if let Ok(btf) = Btf::parse(bytes) {
             for name in btf.tracepoints() {
-                btf.record(name);
+                btf.tracepoint(name, Access::Typed);
+            }
+            for id in 0..20 {
+                for name in btf.members(id) {
+                    btf.member(id, name);
+                }
+                btf.array(id);
+                btf.scalar(id, Access::Typed);
+                btf.spell(id, 0);
             }
         }
     }

@@ -1,14 +1,31 @@
 //! The expressions of a configuration, as they are written: what to key on, filter by and measure.
 //!
 //! ```text
-//! key     = name
-//! filter  = comparison { "&&" comparison }
-//! compare = name ( "==" | "!=" | "<" | "<=" | ">" | ">=" ) literal
-//! measure = "count" "(" ")" | ( "sum" | "min" | "max" | "avg" | "hist" ) "(" name ")"
-//! name    = "pid" | "tid" | "uid" | "gid" | "comm" | "cgroup" | "cpu" | "elapsed"
-//!         | ( "args" | "start" ) "." field [ "[" index "]" ]
-//! literal = [ "-" ] decimal | [ "-" ] "0x" hexadecimal | duration
+//! measure = ( "count" | "sum" | "min" | "max" | "avg" | "stats" | "hist" | "lhist" ) "(" [ list ] ")" [ "if" expression ]
+//! expression = unary { operator unary }                     by the precedence of the operators, below
+//! unary      = { "-" | "!" | "~" | cast } postfix
+//! cast       = "(" [ "u" ] "int" ( "8" | "16" | "32" | "64" ) ")" | "(" "struct" name "*" ")"
+//! postfix    = primary { ( "." | "->" ) name | "[" number "]" }
+//! primary    = number | text | duration | name [ "(" [ list ] ")" ] | "(" expression ")"
+//! list       = expression { "," expression }
+//! number     = decimal | "0x" hexadecimal
+//! text       = '"' { character } '"' | "'" { character } "'"      with \\ \" \' \n \t \0 and \xNN
 //! ```
+//!
+//! | binds | operators |
+//! |---|---|
+//! | tightest | `*` `/` `%` |
+//! | | `+` `-` |
+//! | | `<<` `>>` |
+//! | | `<` `<=` `>` `>=` |
+//! | | `==` `!=` |
+//! | | `&` |
+//! | | `^` |
+//! | | `\|` |
+//! | | `&&` |
+//! | loosest | `\|\|` |
+//!
+//! It is that of C. Operators of one line are taken from the left.
 
 use std::fmt;
 use std::ops::Range;
@@ -16,154 +33,157 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::flaw::Flaw;
-use super::nearest::{did_you_mean, one_of};
+use super::nearest::did_you_mean;
 use super::unit;
-use crate::table::MeasureKind;
 
-/// Where a value comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Name {
-    Pid,
-    Tid,
-    Uid,
-    Gid,
-    Comm,
-    Cgroup,
-    Cpu,
-    Elapsed,
-    /// A field of the probe, or of the probe at the end of a span.
-    Args(FieldName),
-    /// A field of the probe at the start of a span.
-    Start(FieldName),
-}
+/// Parentheses and operators within each other; it bounds the stack that reading and resolving take.
+const DEEPEST: usize = 48;
+/// Operators of one expression, each of which is a level of what is read.
+const MOST_OPERATORS: usize = 200;
+/// Bytes of one expression.
+const LONGEST: usize = 4096;
+
+pub(crate) type Node = Spanned<Expression>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FieldName {
-    pub(crate) name: String,
-    pub(crate) index: Option<u32>,
+pub(crate) enum Expression {
+    /// From 0 to 2^64-1.
+    Number(u64),
+    /// Nanoseconds.
+    Duration(u64),
+    Text(Vec<u8>),
+    Name(String),
+    Field(Box<Node>, String),
+    Element(Box<Node>, u64),
+    Call(String, Vec<Node>),
+    Unary(Unary, Box<Node>),
+    Binary(Binary, Box<Node>, Box<Node>),
+    Cast(Cast, Box<Node>),
 }
-
-const BUILTINS: [(&str, Name); 8] = [
-    ("pid", Name::Pid),
-    ("tid", Name::Tid),
-    ("uid", Name::Uid),
-    ("gid", Name::Gid),
-    ("comm", Name::Comm),
-    ("cgroup", Name::Cgroup),
-    ("cpu", Name::Cpu),
-    ("elapsed", Name::Elapsed),
-];
-const NAMES_HELP: &str = "there are pid, tid, uid, gid, comm, cgroup, cpu, elapsed, and the probe's fields as args.NAME or start.NAME";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Operator {
-    Equal,
-    NotEqual,
+pub(crate) enum Unary {
+    Minus,
+    Not,
+    Complement,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Binary {
+    Multiply,
+    Divide,
+    Remainder,
+    Add,
+    Subtract,
+    Left,
+    Right,
     Less,
     LessOrEqual,
     Greater,
     GreaterOrEqual,
+    Equal,
+    NotEqual,
+    And,
+    Xor,
+    Or,
+    Both,
+    Either,
 }
 
-const OPERATORS: [(&str, Operator); 6] = [
-    ("==", Operator::Equal),
-    ("!=", Operator::NotEqual),
-    ("<=", Operator::LessOrEqual),
-    (">=", Operator::GreaterOrEqual),
-    ("<", Operator::Less),
-    (">", Operator::Greater),
+/// The operators, by their symbols, with how tightly each binds.
+const OPERATORS: [(&str, Binary, u8); 18] = [
+    ("*", Binary::Multiply, 10),
+    ("/", Binary::Divide, 10),
+    ("%", Binary::Remainder, 10),
+    ("+", Binary::Add, 9),
+    ("-", Binary::Subtract, 9),
+    ("<<", Binary::Left, 8),
+    (">>", Binary::Right, 8),
+    ("<=", Binary::LessOrEqual, 7),
+    (">=", Binary::GreaterOrEqual, 7),
+    ("<", Binary::Less, 7),
+    (">", Binary::Greater, 7),
+    ("==", Binary::Equal, 6),
+    ("!=", Binary::NotEqual, 6),
+    ("&", Binary::And, 5),
+    ("^", Binary::Xor, 4),
+    ("|", Binary::Or, 3),
+    ("&&", Binary::Both, 2),
+    ("||", Binary::Either, 1),
 ];
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Literal {
-    /// From -2^63 to 2^64-1.
-    Number(i128),
-    /// Nanoseconds.
-    Duration(u64),
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Cast {
+    Integer {
+        bits: u32,
+        signed: bool,
+    },
+    /// A pointer to the structure of this name.
+    Pointer(String),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Comparison {
-    pub(crate) left: Spanned<Name>,
-    pub(crate) operator: Operator,
-    pub(crate) right: Spanned<Literal>,
-}
+const CASTS: [(&str, u32, bool); 8] = [
+    ("int8", 8, true),
+    ("int16", 16, true),
+    ("int32", 32, true),
+    ("int64", 64, true),
+    ("uint8", 8, false),
+    ("uint16", 16, false),
+    ("uint32", 32, false),
+    ("uint64", 64, false),
+];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Measure {
-    pub(crate) kind: MeasureKind,
-    /// `None` for `count` alone.
-    pub(crate) operand: Option<Spanned<Name>>,
+    pub(crate) kind: Spanned<String>,
+    pub(crate) arguments: Vec<Node>,
+    pub(crate) condition: Option<Node>,
 }
 
-/// Reads a key.
-pub(crate) fn key(text: &str) -> Result<Spanned<Name>, Flaw> {
-    let mut parser = Parser::new(text);
-    let name = parser.name()?;
-    parser.end("a key is one name")?;
-    Ok(name)
-}
+pub(crate) const MEASURES: [&str; 8] = ["count", "sum", "min", "max", "avg", "stats", "hist", "lhist"];
+const MEASURES_HELP: &str = "the measures are count(), sum(x), min(x), max(x), avg(x), stats(x), hist(x) and \
+                             lhist(x, low, high, step)";
 
-/// Reads a filter: one comparison at least.
-pub(crate) fn filter(text: &str) -> Result<Vec<Comparison>, Flaw> {
-    let mut parser = Parser::new(text);
-    let mut comparisons = vec![parser.comparison()?];
-    loop {
-        match parser.next() {
-            (Token::End, _) => return Ok(comparisons),
-            (Token::Symbol("&&"), _) => comparisons.push(parser.comparison()?),
-            (token, span) => {
-                let flaw = Flaw::new(span, format!("{token} cannot follow a comparison"));
-                return Err(flaw.help(match token {
-                    Token::Symbol("||" | "|") | Token::Word("or") => {
-                        "only && is supported: what either of two filters lets through are two tables"
-                    }
-                    _ => "comparisons are joined by &&, such as `args.ret > 0 && uid != 0`",
-                }));
-            }
-        }
-    }
+/// Reads an expression.
+pub(crate) fn expression(text: &str) -> Result<Node, Flaw> {
+    let mut parser = Parser::new(text)?;
+    let expression = parser.expression(0, 0)?;
+    parser.end()?;
+    Ok(expression)
 }
 
 /// Reads a measure.
 pub(crate) fn measure(text: &str) -> Result<Measure, Flaw> {
-    let mut parser = Parser::new(text);
-    let names = MeasureKind::ALL.map(MeasureKind::name);
-    let all = "the measures are count(), sum(x), min(x), max(x), avg(x) and hist(x)";
+    let mut parser = Parser::new(text)?;
     let (token, span) = parser.next();
     let Token::Word(word) = token else {
-        return Err(Flaw::new(span, format!("expected a measure, found {token}")).help(all));
+        return Err(Flaw::new(span, format!("expected a measure, found {token}")).help(MEASURES_HELP));
     };
-    let Some(kind) = MeasureKind::ALL.into_iter().find(|kind| kind.name() == word) else {
-        let help = did_you_mean(word, names).map_or_else(|| all.to_owned(), |meant| format!("{meant} {all}"));
+    if !MEASURES.contains(&word) {
+        let help = did_you_mean(word, MEASURES)
+            .map_or_else(|| MEASURES_HELP.to_owned(), |meant| format!("{meant} {MEASURES_HELP}"));
         return Err(Flaw::new(span, format!("there is no measure `{word}`")).help(help));
-    };
-    let usage = match kind {
-        MeasureKind::Count => "write `count()`".to_owned(),
-        kind => format!("write what to measure in parentheses, such as `{}(elapsed)`", kind.name()),
-    };
+    }
+    let kind = Spanned::new(span, word.to_owned());
     let (token, parenthesis) = parser.next();
     if token != Token::Symbol("(") {
+        let usage = if word == "count" { "write `count()`".to_owned() } else { format!("write `{word}(x)`") };
         return Err(Flaw::new(parenthesis, format!("expected `(` after `{word}`, found {token}")).help(usage));
     }
-    let operand = match (kind, parser.peek()) {
-        (MeasureKind::Count, (Token::Symbol(")"), _)) => None,
-        (MeasureKind::Count, (_, span)) => {
-            let flaw = Flaw::new(span, "`count` counts events and takes nothing in its parentheses");
-            return Err(flaw.help("filter what is counted with `where`"));
+    let arguments = parser.list(0)?;
+    let condition = match parser.next() {
+        (Token::End, _) => None,
+        (Token::Word("if"), _) => {
+            let condition = parser.expression(0, 0)?;
+            parser.end()?;
+            Some(condition)
         }
-        (_, (Token::Symbol(")"), span)) => {
-            return Err(Flaw::new(span, format!("`{word}` needs something to measure")).help(usage));
+        (token, span) => {
+            return Err(Flaw::new(span, format!("expected the end, found {token}"))
+                .help("a measure can have a condition: `count() if args.ret < 0`"));
         }
-        _ => Some(parser.name()?),
     };
-    let (token, span) = parser.next();
-    if token != Token::Symbol(")") {
-        return Err(Flaw::new(span, format!("expected `)`, found {token}"))
-            .help("a measure takes one name: there is no arithmetic, and there are no further arguments"));
-    }
-    parser.end("a measure ends with its parenthesis")?;
-    Ok(Measure { kind, operand })
+    Ok(Measure { kind, arguments, condition })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,16 +211,23 @@ impl fmt::Display for Token<'_> {
 }
 
 /// The longer ones first, so that `<=` is not `<` and `=`.
-const SYMBOLS: [&str; 14] = ["&&", "||", "->", "==", "!=", "<=", ">=", "<", ">", "(", ")", "[", "]", "."];
+const SYMBOLS: [&str; 27] = [
+    "&&", "||", "->", "==", "!=", "<=", ">=", "<<", ">>", "<", ">", "(", ")", "[", "]", ".", ",", "+", "-",
+    "*", "/", "%", "&", "|", "^", "!", "~",
+];
 
 struct Parser<'a> {
     text: &'a str,
     at: usize,
+    operators: usize,
 }
 
 impl<'a> Parser<'a> {
-    fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
+    fn new(text: &'a str) -> Result<Self, Flaw> {
+        if text.len() > LONGEST {
+            return Err(Flaw::new(0..text.len(), format!("an expression has at most {LONGEST} bytes")));
+        }
+        Ok(Self { text, at: 0, operators: 0 })
     }
 
     fn peek(&self) -> (Token<'a>, Range<usize>) {
@@ -216,7 +243,7 @@ impl<'a> Parser<'a> {
         } else if let Some(symbol) = SYMBOLS.into_iter().find(|symbol| rest.starts_with(symbol)) {
             (Token::Symbol(symbol), symbol.len())
         } else if first == '"' || first == '\'' {
-            let length = rest[1..].find(first).map_or(rest.len(), |end| end + 2);
+            let length = quoted(rest, first);
             (Token::Text(&rest[..length]), length)
         } else {
             (Token::Other(first), first.len_utf8())
@@ -230,194 +257,302 @@ impl<'a> Parser<'a> {
         (token, span)
     }
 
-    fn end(&mut self, why: &str) -> Result<(), Flaw> {
+    fn takes(&mut self, symbol: &'static str) -> bool {
+        let (token, span) = self.peek();
+        let is = token == Token::Symbol(symbol);
+        if is {
+            self.at = span.end;
+        }
+        is
+    }
+
+    fn expect(&mut self, symbol: &'static str, help: &str) -> Result<(), Flaw> {
         match self.next() {
-            (Token::End, _) => Ok(()),
-            (token, span) => Err(Flaw::new(span, format!("expected the end, found {token}")).help(why)),
+            (token, _) if token == Token::Symbol(symbol) => Ok(()),
+            (token, span) => Err(Flaw::new(span, format!("expected `{symbol}`, found {token}")).help(help)),
         }
     }
 
-    fn name(&mut self) -> Result<Spanned<Name>, Flaw> {
+    fn end(&mut self) -> Result<(), Flaw> {
         let (token, span) = self.next();
-        let Token::Word(word) = token else {
-            return Err(Flaw::new(span, format!("expected a name, found {token}")).help(NAMES_HELP));
+        let help = match token {
+            Token::End => return Ok(()),
+            Token::Other('=') => "equality is written `==`",
+            Token::Word("or") => "write `||`",
+            Token::Word("and") => "write `&&`",
+            _ => "expressions are joined by operators, such as `args.ret > 0 && uid != 0`",
         };
-        let field: fn(FieldName) -> Name = match word {
-            "args" => Name::Args,
-            "start" => Name::Start,
-            word => {
-                if let Some((_, name)) = BUILTINS.into_iter().find(|(builtin, _)| *builtin == word) {
-                    return Ok(Spanned::new(span, name));
-                }
-                let flaw = Flaw::new(span, format!("there is no `{word}`"));
-                let builtins = BUILTINS.iter().map(|(builtin, _)| *builtin);
-                return Err(flaw.help(did_you_mean(word, builtins).map_or_else(
-                    || format!("{NAMES_HELP}; is `args.{word}` meant?"),
-                    |meant| format!("{meant} The probe's fields are written args.NAME or start.NAME"),
-                )));
-            }
-        };
-        let name = self.field(word)?;
-        Ok(Spanned::new(span.start..self.at, field(name)))
+        Err(Flaw::new(span, format!("expected an operator or the end, found {token}")).help(help))
     }
 
-    fn field(&mut self, of: &str) -> Result<FieldName, Flaw> {
-        let (token, span) = self.next();
-        if token != Token::Symbol(".") {
-            let flaw = Flaw::new(span, format!("expected `.` after `{of}`, found {token}"));
-            return Err(flaw.help(format!("a field is written `{of}.NAME`")));
-        }
-        let (token, span) = self.next();
-        let Token::Word(name) = token else {
-            return Err(Flaw::new(span, format!("expected a field's name after `{of}.`, found {token}")));
-        };
-        let mut index = None;
-        if self.peek().0 == Token::Symbol("[") {
-            self.next();
-            let (token, span) = self.next();
-            let number = match token {
-                Token::Number(digits) => digits.parse().ok(),
-                _ => None,
+    /// An expression of operators that bind tighter than `above`.
+    fn expression(&mut self, above: u8, depth: usize) -> Result<Node, Flaw> {
+        let mut left = self.unary(depth)?;
+        loop {
+            let (token, _) = self.peek();
+            let found = OPERATORS.into_iter().find(|(symbol, _, _)| token == Token::Symbol(symbol));
+            let Some((_, operator, binds)) = found.filter(|(_, _, binds)| *binds > above) else {
+                return Ok(left);
             };
-            index = Some(number.ok_or_else(|| {
-                Flaw::new(span, format!("expected an element's number, counted from 0, found {token}"))
-            })?);
-            let (token, span) = self.next();
-            if token != Token::Symbol("]") {
-                return Err(Flaw::new(span, format!("expected `]`, found {token}")));
+            let (_, span) = self.next();
+            self.operators += 1;
+            if self.operators > MOST_OPERATORS {
+                return Err(Flaw::new(span, format!("an expression has at most {MOST_OPERATORS} operators")));
             }
+            let right = self.expression(binds, depth + 1)?;
+            let span = left.span().start..right.span().end;
+            left = Spanned::new(span, Expression::Binary(operator, Box::new(left), Box::new(right)));
         }
-        if let (Token::Symbol("." | "->"), span) = self.peek() {
-            return Err(Flaw::new(span, format!("`{of}.{name}` cannot be followed into what it points to"))
-                .help("only the probe's own fields can be used"));
-        }
-        Ok(FieldName { name: name.to_owned(), index })
     }
 
-    fn comparison(&mut self) -> Result<Comparison, Flaw> {
-        match self.peek() {
-            (Token::Number(_) | Token::Other('-'), span) => {
-                return Err(Flaw::new(span, "a comparison begins with a name")
-                    .help("write the name on the left and the number on the right: `args.ret > 0`"));
+    fn unary(&mut self, depth: usize) -> Result<Node, Flaw> {
+        let (token, span) = self.peek();
+        if depth > DEEPEST {
+            return Err(Flaw::new(span, format!("an expression is nested at most {DEEPEST} deep")));
+        }
+        let unary = match token {
+            Token::Symbol("-") => Unary::Minus,
+            Token::Symbol("!") => Unary::Not,
+            Token::Symbol("~") => Unary::Complement,
+            Token::Symbol("(") => match self.cast()? {
+                Some(cast) => {
+                    let operand = self.unary(depth + 1)?;
+                    let span = span.start..operand.span().end;
+                    return Ok(Spanned::new(span, Expression::Cast(cast, Box::new(operand))));
+                }
+                None => return self.postfix(depth),
+            },
+            _ => return self.postfix(depth),
+        };
+        self.next();
+        let operand = self.unary(depth + 1)?;
+        Ok(Spanned::new(span.start..operand.span().end, Expression::Unary(unary, Box::new(operand))))
+    }
+
+    /// A cast, if what is in these parentheses is one.
+    fn cast(&mut self) -> Result<Option<Cast>, Flaw> {
+        let begin = self.at;
+        self.next();
+        match self.next().0 {
+            Token::Word("struct") => {
+                let (token, span) = self.next();
+                let Token::Word(name) = token else {
+                    return Err(Flaw::new(span, format!("expected a structure's name, found {token}")));
+                };
+                self.expect("*", "a cast to a structure is one to its pointer: `(struct NAME *)`")?;
+                self.expect(")", "a cast to a structure is one to its pointer: `(struct NAME *)`")?;
+                return Ok(Some(Cast::Pointer(name.to_owned())));
             }
-            (token @ (Token::Symbol("(") | Token::Other('!')), span) => {
-                return Err(Flaw::new(span, format!("{token} is not supported"))
-                    .help("a filter is comparisons joined by &&, such as `args.ret > 0 && uid != 0`"));
-            }
-            (Token::End, span) => {
-                return Err(Flaw::new(span, "a comparison is missing")
-                    .help("write one such as `args.ret > 0`, or leave the filter out"));
+            Token::Word(word) => {
+                if let Some((_, bits, signed)) = CASTS.into_iter().find(|(name, ..)| *name == word)
+                    && self.takes(")")
+                {
+                    return Ok(Some(Cast::Integer { bits, signed }));
+                }
             }
             _ => {}
         }
-        let left = self.name()?;
+        self.at = begin;
+        Ok(None)
+    }
+
+    fn postfix(&mut self, depth: usize) -> Result<Node, Flaw> {
+        let mut node = self.primary(depth)?;
+        for _ in 0..DEEPEST {
+            let start = node.span().start;
+            let (token, _) = self.peek();
+            let expression = match token {
+                Token::Symbol("." | "->") => {
+                    self.next();
+                    let (token, span) = self.next();
+                    let (Token::Word(name) | Token::Number(name)) = token else {
+                        return Err(Flaw::new(span, format!("expected a field's name, found {token}")));
+                    };
+                    Expression::Field(Box::new(node), name.to_owned())
+                }
+                Token::Symbol("[") => {
+                    self.next();
+                    let (token, span) = self.next();
+                    let number = match token {
+                        Token::Number(digits) => digits.parse().ok(),
+                        _ => None,
+                    };
+                    let number = number.ok_or_else(|| {
+                        Flaw::new(
+                            span,
+                            format!("expected an element's number, counted from 0, found {token}"),
+                        )
+                    })?;
+                    self.expect("]", "an element is written `name[0]`")?;
+                    Expression::Element(Box::new(node), number)
+                }
+                _ => return Ok(node),
+            };
+            node = Spanned::new(start..self.at, expression);
+        }
+        let (_, span) = self.peek();
+        Err(Flaw::new(span, format!("a path has at most {DEEPEST} steps")))
+    }
+
+    fn primary(&mut self, depth: usize) -> Result<Node, Flaw> {
         let (token, span) = self.next();
-        let operator = OPERATORS.into_iter().find(|(symbol, _)| token == Token::Symbol(symbol));
-        let Some((_, operator)) = operator else {
-            let name = left.get_ref();
-            let flaw = Flaw::new(span, format!("expected a comparison after `{name}`, found {token}"));
-            return Err(flaw.help(match token {
-                Token::Other('=') => format!("equality is written `{name} == …`"),
-                Token::End | Token::Symbol("&&" | "||") => format!("write `{name} != 0` for a flag"),
-                _ => format!("the comparisons are {}", one_of(OPERATORS.map(|(symbol, _)| symbol))),
-            }));
-        };
-        if *left.get_ref() == Name::Comm {
-            return Err(Flaw::new(left.span(), "`comm` cannot be compared in a filter")
-                .help("use it as a key (by = { comm = \"comm\" }), or filter by `pid`"));
-        }
-        let right = self.literal()?;
-        Ok(Comparison { left, operator, right })
-    }
-
-    fn literal(&mut self) -> Result<Spanned<Literal>, Flaw> {
-        let (mut token, mut span) = self.next();
-        let negative = token == Token::Other('-');
-        if negative {
-            let start = span.start;
-            (token, span) = self.next();
-            span.start = start;
-        }
-        let Token::Number(text) = token else {
-            let flaw = Flaw::new(span, format!("expected a number, found {token}"));
-            return Err(
-                flaw.help("a name is compared with a number: 12, -1, 0x1f, or a duration such as 1ms")
-            );
-        };
-        let range = i128::from(i64::MIN)..=i128::from(u64::MAX);
-        let literal = match text.strip_prefix("0x") {
-            Some(digits) if digits.bytes().all(|b| b.is_ascii_hexdigit()) => {
-                i128::from_str_radix(digits, 16).ok()
+        let expression = match token {
+            Token::Number(text) => number(text, &span)?,
+            Token::Text(text) => Expression::Text(unquote(text, &span)?),
+            Token::Word(word) => {
+                if self.takes("(") {
+                    Expression::Call(word.to_owned(), self.list(depth + 1)?)
+                } else {
+                    Expression::Name(word.to_owned())
+                }
             }
-            Some(_) => None,
-            None if text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok(),
-            None if negative => None,
-            None => {
-                let nanoseconds = unit::duration(text);
-                return nanoseconds
-                    .map(|number| Spanned::new(span.clone(), Literal::Duration(number)))
-                    .map_err(|why| Flaw::new(span, format!("`{text}` is not a number: {why}")));
+            Token::Symbol("(") => {
+                let inner = self.expression(0, depth + 1)?;
+                self.expect(")", "a parenthesis was opened before")?;
+                return Ok(Spanned::new(span.start..self.at, inner.into_inner()));
             }
+            Token::End => {
+                return Err(
+                    Flaw::new(span, "an expression is missing").help("write one such as `args.ret > 0`")
+                );
+            }
+            token => return Err(Flaw::new(span, format!("expected a name or a number, found {token}"))),
         };
-        literal
-            .map(|number| if negative { -number } else { number })
-            .filter(|number| range.contains(number))
-            .map(|number| Spanned::new(span.clone(), Literal::Number(number)))
-            .ok_or_else(|| {
-                Flaw::new(
-                    span,
-                    format!("`{}{text}` is not a number of 64 bits", if negative { "-" } else { "" }),
-                )
-                .help("numbers are decimal (12, -1) or hexadecimal (0x1f)")
-            })
+        Ok(Spanned::new(span.start..self.at, expression))
     }
-}
 
-impl fmt::Display for FieldName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)?;
-        self.index.map_or(Ok(()), |index| write!(f, "[{index}]"))
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Args(field) => write!(f, "args.{field}"),
-            Self::Start(field) => write!(f, "start.{field}"),
-            builtin => {
-                let text = BUILTINS.iter().find(|(_, name)| name == builtin).map(|(text, _)| *text);
-                f.write_str(text.unwrap_or_default())
+    /// Expressions up to the closing parenthesis.
+    fn list(&mut self, depth: usize) -> Result<Vec<Node>, Flaw> {
+        let mut list = Vec::new();
+        if self.takes(")") {
+            return Ok(list);
+        }
+        loop {
+            list.push(self.expression(0, depth + 1)?);
+            match self.next() {
+                (Token::Symbol(")"), _) => return Ok(list),
+                (Token::Symbol(","), _) => {}
+                (token, span) => return Err(Flaw::new(span, format!("expected `,` or `)`, found {token}"))),
             }
         }
     }
 }
 
-impl Operator {
+/// The length of a text that begins with a quote, both quotes included, or of all, if it does not end.
+fn quoted(text: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (at, character) in text.char_indices().skip(1) {
+        if character == quote && !escaped {
+            return at + 1;
+        }
+        escaped = character == '\\' && !escaped;
+    }
+    text.len()
+}
+
+fn number(text: &str, span: &Range<usize>) -> Result<Expression, Flaw> {
+    let wrong = || {
+        Flaw::new(span.clone(), format!("`{text}` is not a number of 64 bits"))
+            .help("numbers are decimal (12), hexadecimal (0x1f), or durations (1ms)")
+    };
+    match text.strip_prefix("0x") {
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            u64::from_str_radix(digits, 16).map(Expression::Number).map_err(|_| wrong())
+        }
+        Some(_) => Err(wrong()),
+        None if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            text.parse().map(Expression::Number).map_err(|_| wrong())
+        }
+        None => unit::duration(text)
+            .map(Expression::Duration)
+            .map_err(|why| Flaw::new(span.clone(), format!("`{text}` is not a number: {why}"))),
+    }
+}
+
+fn unquote(text: &str, span: &Range<usize>) -> Result<Vec<u8>, Flaw> {
+    let open = || Flaw::new(span.clone(), "a text is not closed");
+    let quote = text.chars().next().ok_or_else(open)?;
+    let inner = text[1..].strip_suffix(quote).filter(|_| text.len() > 1).ok_or_else(open)?;
+    let mut bytes = Vec::with_capacity(inner.len());
+    let mut rest = inner.chars();
+    while let Some(character) = rest.next() {
+        if character != '\\' {
+            bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+            continue;
+        }
+        let wrong = || {
+            Flaw::new(span.clone(), "a backslash is followed by something that it does not go with")
+                .help("there are \\\\, \\\", \\', \\n, \\t, \\0 and \\xNN")
+        };
+        bytes.push(match rest.next() {
+            Some('\\') => b'\\',
+            Some('"') => b'"',
+            Some('\'') => b'\'',
+            Some('n') => b'\n',
+            Some('t') => b'\t',
+            Some('0') => 0,
+            Some('x') => {
+                let mut digit = || rest.next().and_then(|digit| digit.to_digit(16));
+                match (digit(), digit()) {
+                    (Some(high), Some(low)) => (high << 4 | low) as u8,
+                    _ => return Err(wrong()),
+                }
+            }
+            _ => return Err(wrong()),
+        });
+    }
+    Ok(bytes)
+}
+
+impl Binary {
     pub(crate) fn symbol(self) -> &'static str {
-        OPERATORS.iter().find(|(_, operator)| *operator == self).map_or("", |(symbol, _)| symbol)
+        OPERATORS.iter().find(|(_, operator, _)| *operator == self).map_or("", |(symbol, ..)| symbol)
     }
 }
 
-impl fmt::Display for Literal {
+/// Prints with all parentheses.
+impl fmt::Display for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number(number) => write!(f, "{number}"),
             Self::Duration(nanoseconds) => f.write_str(&unit::show_duration(*nanoseconds)),
+            Self::Text(bytes) => {
+                f.write_str("\"")?;
+                for byte in bytes {
+                    match byte {
+                        b'"' | b'\\' => write!(f, "\\{}", *byte as char)?,
+                        b' '..=b'~' => write!(f, "{}", *byte as char)?,
+                        byte => write!(f, "\\x{byte:02x}")?,
+                    }
+                }
+                f.write_str("\"")
+            }
+            Self::Name(name) => f.write_str(name),
+            Self::Field(of, name) => write!(f, "{}.{name}", of.get_ref()),
+            Self::Element(of, number) => write!(f, "{}[{number}]", of.get_ref()),
+            Self::Call(name, arguments) => {
+                write!(f, "{name}(")?;
+                for (number, argument) in arguments.iter().enumerate() {
+                    write!(f, "{}{}", if number > 0 { ", " } else { "" }, argument.get_ref())?;
+                }
+                f.write_str(")")
+            }
+            Self::Unary(unary, operand) => {
+                let symbol = match unary {
+                    Unary::Minus => "-",
+                    Unary::Not => "!",
+                    Unary::Complement => "~",
+                };
+                write!(f, "({symbol}{})", operand.get_ref())
+            }
+            Self::Binary(operator, left, right) => {
+                write!(f, "({} {} {})", left.get_ref(), operator.symbol(), right.get_ref())
+            }
+            Self::Cast(Cast::Integer { bits, signed }, operand) => {
+                write!(f, "(({}int{bits}){})", if *signed { "" } else { "u" }, operand.get_ref())
+            }
+            Self::Cast(Cast::Pointer(name), operand) => write!(f, "((struct {name} *){})", operand.get_ref()),
         }
-    }
-}
-
-impl fmt::Display for Comparison {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.left.get_ref(), self.operator.symbol(), self.right.get_ref())
-    }
-}
-
-impl fmt::Display for Measure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let operand = self.operand.as_ref().map(ToString::to_string).unwrap_or_default();
-        write!(f, "{}({operand})", self.kind.name())
     }
 }
 
@@ -427,77 +562,101 @@ mod tests {
 
     use super::*;
 
-    fn field() -> impl Strategy<Value = FieldName> {
-        ("[a-zA-Z_][a-zA-Z0-9_]{0,12}", prop::option::of(any::<u32>()))
-            .prop_map(|(name, index)| FieldName { name, index })
-    }
-
-    fn name() -> impl Strategy<Value = Name> {
-        prop_oneof![
-            prop::sample::select(BUILTINS.map(|(_, name)| name).to_vec()),
-            field().prop_map(Name::Args),
-            field().prop_map(Name::Start),
-        ]
-    }
-
-    fn spanned<T>(value: T) -> Spanned<T> {
+    fn spanned(expression: Expression) -> Node {
         // Spans are not compared.
-        Spanned::new(0..0, value)
+        Spanned::new(0..0, expression)
     }
 
-    fn comparison() -> impl Strategy<Value = Comparison> {
-        let literal = prop_oneof![
-            any::<i64>().prop_map(|number| Literal::Number(number.into())),
-            any::<u64>().prop_map(|number| Literal::Number(number.into())),
-            any::<u64>().prop_map(Literal::Duration),
-            (0u64..5000).prop_map(|number| Literal::Duration(number * 1_000_000)),
+    fn any_expression() -> impl Strategy<Value = Expression> {
+        let name = prop::sample::select(vec!["pid", "args", "comm", "start", "x_1"]).prop_map(str::to_owned);
+        let leaf = prop_oneof![
+            any::<u64>().prop_map(Expression::Number),
+            any::<u64>().prop_map(Expression::Duration),
+            prop::collection::vec(any::<u8>(), 0..6).prop_map(Expression::Text),
+            name.clone().prop_map(Expression::Name),
         ];
-        let operator = prop::sample::select(OPERATORS.map(|(_, operator)| operator).to_vec());
-        let comparable = name().prop_filter("comm is not compared", |name| *name != Name::Comm);
-        (comparable, operator, literal).prop_map(|(left, operator, right)| Comparison {
-            left: spanned(left),
-            operator,
-            right: spanned(right),
+        leaf.prop_recursive(4, 24, 3, move |inner| {
+            let node = inner.clone().prop_map(|inner| Box::new(spanned(inner)));
+            let operators: Vec<Binary> = OPERATORS.into_iter().map(|(_, operator, _)| operator).collect();
+            let unary = prop::sample::select(vec![Unary::Minus, Unary::Not, Unary::Complement]);
+            let cast = prop_oneof![
+                prop::sample::select(CASTS.to_vec())
+                    .prop_map(|(_, bits, signed)| Cast::Integer { bits, signed }),
+                Just(Cast::Pointer("sock".to_owned())),
+            ];
+            prop_oneof![
+                (prop::sample::select(operators), node.clone(), node.clone())
+                    .prop_map(|(operator, left, right)| Expression::Binary(operator, left, right)),
+                (unary, node.clone()).prop_map(|(unary, operand)| Expression::Unary(unary, operand)),
+                (cast, node.clone()).prop_map(|(cast, operand)| Expression::Cast(cast, operand)),
+                (name.clone(), prop::collection::vec(inner.clone(), 0..3)).prop_map(|(name, list)| {
+                    Expression::Call(name, list.into_iter().map(spanned).collect())
+                }),
+                (name.clone(), "[a-z_][a-z0-9_]{0,5}").prop_map(|(of, name)| {
+                    Expression::Field(Box::new(spanned(Expression::Name(of))), name)
+                }),
+                (name.clone(), any::<u64>()).prop_map(|(of, number)| {
+                    Expression::Element(Box::new(spanned(Expression::Name(of))), number)
+                }),
+            ]
         })
     }
 
     proptest! {
         #[test]
-        fn what_is_printed_reads_the_same(
-            comparisons in prop::collection::vec(comparison(), 1..4),
-            name in name(),
-            kind in prop::sample::select(MeasureKind::ALL.to_vec()),
-        ) {
-            let text: Vec<String> = comparisons.iter().map(ToString::to_string).collect();
-            prop_assert_eq!(filter(&text.join(" && ")), Ok(comparisons));
-            prop_assert_eq!(key(&name.to_string()), Ok(spanned(name.clone())));
-            let operand = (kind != MeasureKind::Count).then(|| spanned(name));
-            let wanted = Measure { kind, operand };
-            prop_assert_eq!(measure(&wanted.to_string()), Ok(wanted));
+        fn what_is_printed_reads_the_same(wanted in any_expression()) {
+            prop_assert_eq!(expression(&wanted.to_string()).map(Spanned::into_inner), Ok(wanted));
         }
 
         #[test]
         fn no_text_panics_and_flaws_are_within_it(
-            text in prop_oneof![".{0,40}", "[-a-z.\\[\\](){}=!<>&|0-9\"'é \n]{0,40}"],
+            text in prop_oneof![".{0,40}", "[-a-z.\\[\\](){}=!<>&|~+*/%^,0-9\"'\\\\é \n]{0,60}"],
         ) {
-            for flaw in [key(&text).err(), filter(&text).err(), measure(&text).err()].into_iter().flatten() {
+            for flaw in [expression(&text).err(), measure(&text).err()].into_iter().flatten() {
                 prop_assert!(text.get(flaw.span.clone()).is_some(), "{:?}", flaw);
             }
         }
     }
 
+    fn read(text: &str) -> String {
+        expression(text).unwrap_or_else(|flaw| panic!("{text}: {}", flaw.error)).get_ref().to_string()
+    }
+
+    #[test]
+    fn precedence_is_that_of_c() {
+        for (text, parenthesised) in [
+            ("1 + 2 * 3", "(1 + (2 * 3))"),
+            ("1 - 2 - 3", "((1 - 2) - 3)"),
+            ("a & 1 == 0", "(a & (1 == 0))"),
+            ("a || b && c | d ^ e & f", "(a || (b && (c | (d ^ (e & f)))))"),
+            ("1 << 2 + 3 < 4", "((1 << (2 + 3)) < 4)"),
+            ("!a.b && -c[1] > ~2", "((!a.b) && ((-c[1]) > (~2)))"),
+            ("(uint32)args.x->y * 2", "(((uint32)args.x.y) * 2)"),
+            ("((struct sock *)arg0).x", "((struct sock *)arg0).x"),
+            ("(pid)", "pid"),
+            ("str(args.a, 16) == 'x\\x00'", "(str(args.a, 16) == \"x\\x00\")"),
+        ] {
+            assert_eq!(read(text), parenthesised);
+        }
+    }
+
     #[test]
     fn numbers() {
-        let read = |text: &str| filter(&format!("pid == {text}")).map(|all| *all[0].right.get_ref());
-        assert_eq!(read("0x1F"), Ok(Literal::Number(31)));
-        assert_eq!(read("- 5"), Ok(Literal::Number(-5)));
-        assert_eq!(read("-9223372036854775808"), Ok(Literal::Number(i64::MIN.into())));
-        assert_eq!(read("18446744073709551615"), Ok(Literal::Number(u64::MAX.into())));
-        assert_eq!(read("2s"), Ok(Literal::Duration(2_000_000_000)));
+        let value = |text: &str| expression(text).map(Spanned::into_inner);
+        assert_eq!(value("0x1F"), Ok(Expression::Number(31)));
+        assert_eq!(value("18446744073709551615"), Ok(Expression::Number(u64::MAX)));
+        assert_eq!(value("2s"), Ok(Expression::Duration(2_000_000_000)));
+        for text in ["18446744073709551616", "0x", "0xg", "1_000", "1.5", "08h8", "'a", "\"\\q\"", ""] {
+            assert!(value(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_nested_too_deeply_is_refused() {
         for text in
-            ["18446744073709551616", "-9223372036854775809", "0x", "0xg", "1_000", "-1ms", "1.5", "08h8"]
+            ["(".repeat(2000), "!".repeat(2000), "1+".repeat(2000) + "1", "a".to_owned() + &".b".repeat(1000)]
         {
-            assert!(read(text).is_err(), "{text}");
+            assert!(expression(&text).is_err(), "{text}");
         }
     }
 }

@@ -5,12 +5,20 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+use super::attach::{HARDWARE, Pattern, SOFTWARE, Symbol, is_pattern};
+use super::binary::{self, Binary};
 use super::btf::Btf;
+use super::glob::Glob;
 use super::nearest::{nearest, one_of};
 use super::record::Record;
-use super::tracefs;
+use super::registers;
+use super::{tracefs, usdt};
 use crate::error::{Error, Kind, Result};
-use crate::table::Attach;
+use crate::table::{Access, Attach};
+
+/// Points of one table. Beyond it, attaching takes minutes, and whoever asks for all functions of the kernel seldom
+/// means it.
+const MOST_POINTS: usize = 2048;
 
 /// Where a kernel describes itself. What is read is kept, so that a configuration of many tables reads the
 /// type information once.
@@ -20,6 +28,7 @@ pub struct Kernel {
     btf: PathBuf,
     cgroup: PathBuf,
     types: OnceCell<Result<Btf>>,
+    functions: OnceCell<Vec<String>>,
 }
 
 impl Kernel {
@@ -31,12 +40,153 @@ impl Kernel {
             btf: "/sys/kernel/btf/vmlinux".into(),
             cgroup: "/sys/fs/cgroup".into(),
             types: OnceCell::new(),
+            functions: OnceCell::new(),
         }
+    }
+
+    /// The points that are meant by what is written; an error that names the nearest points if there are none. Those
+    /// in programs are attached to one process, if there is one.
+    pub(crate) fn points(&self, pattern: &Pattern, pid: Option<u32>) -> Result<Vec<Attach>> {
+        let points: Vec<Attach> = match pattern {
+            Pattern::Tracepoint { category, name } => {
+                let events = tracefs::events(&self.tracefs)?;
+                let wanted = format!("{category}:{name}");
+                let names = if is_pattern(&wanted) { tracefs::list(&events)? } else { Vec::new() };
+                let (category_fits, name_fits) = (fits(category), fits(name));
+                let matching = names.iter().filter_map(|found| {
+                    let (of, is) = found.split_once(':')?;
+                    (category_fits(of) && name_fits(is)).then(|| (of.to_owned(), is.to_owned()))
+                });
+                let found: Vec<(String, String)> = if is_pattern(&wanted) {
+                    matching.collect()
+                } else {
+                    vec![(category.clone(), name.clone())]
+                };
+                found.into_iter().map(|(category, name)| Attach::Tracepoint { category, name }).collect()
+            }
+            Pattern::RawTracepoint { name } => {
+                self.tracepoints(name)?.into_iter().map(|name| Attach::RawTracepoint { name }).collect()
+            }
+            Pattern::BtfTracepoint { name } => {
+                self.tracepoints(name)?.into_iter().map(|name| Attach::BtfTracepoint { name }).collect()
+            }
+            Pattern::Kprobe { function, offset, at_return } => {
+                let kprobe = |function: &str| Attach::Kprobe {
+                    function: function.to_owned(),
+                    offset: *offset,
+                    at_return: *at_return,
+                };
+                registers::check()?;
+                kprobes()?;
+                let fits = fits(function);
+                match is_pattern(function) {
+                    true => {
+                        self.functions().iter().filter(|name| fits(name)).map(|name| kprobe(name)).collect()
+                    }
+                    false => vec![kprobe(function)],
+                }
+            }
+            Pattern::Function { function, at_return } => {
+                let point =
+                    |name: &str| Attach::Function { function: name.to_owned(), at_return: *at_return };
+                match is_pattern(function) {
+                    true => {
+                        let (allowed, fits) = (self.functions(), fits(function));
+                        let mut names: Vec<&str> =
+                            self.types()?.functions().filter(|name| fits(name)).collect();
+                        names.sort_unstable();
+                        names.dedup();
+                        let can = |name: &&str| {
+                            allowed.is_empty() || allowed.binary_search_by(|a| a.as_str().cmp(name)).is_ok()
+                        };
+                        names.into_iter().filter(can).map(point).collect()
+                    }
+                    false => vec![point(function)],
+                }
+            }
+            Pattern::Uprobe { binary, symbol, at_return } => {
+                registers::check()?;
+                let path = binary::locate(binary)?;
+                let file = Binary::open(&path)?;
+                let uprobe = |symbol: String, offset| Attach::Uprobe {
+                    binary: path.clone(),
+                    symbol,
+                    offset,
+                    at_return: *at_return,
+                    pid,
+                };
+                match symbol {
+                    Symbol::Offset(offset) if file.contains(*offset) => {
+                        vec![uprobe(offset.to_string(), *offset)]
+                    }
+                    Symbol::Offset(offset) => {
+                        let message = format!("{} has no code at offset {offset}", path.display());
+                        return Err(Error::new(Kind::Config, message));
+                    }
+                    Symbol::Named { name, offset: 0 } if is_pattern(name) => file
+                        .matching(name)?
+                        .into_iter()
+                        .map(|found| uprobe(found.name, found.offset))
+                        .collect(),
+                    Symbol::Named { name, offset } => {
+                        let found = file.symbol(name)?;
+                        if *offset >= found.size.max(1) {
+                            let message = format!("`{name}` has {} bytes, and none at {offset}", found.size);
+                            return Err(Error::new(Kind::Config, message));
+                        }
+                        let plus = if *offset == 0 { String::new() } else { format!("+{offset}") };
+                        vec![uprobe(format!("{name}{plus}"), found.offset + offset)]
+                    }
+                }
+            }
+            Pattern::Usdt { binary, provider, name } => {
+                registers::check()?;
+                let path = binary::locate(binary)?;
+                let notes = usdt::notes(&Binary::open(&path)?)?;
+                let (provider_fits, name_fits) = (fits(provider), fits(name));
+                let points: Vec<Attach> = notes
+                    .iter()
+                    .filter(|note| provider_fits(&note.provider) && name_fits(&note.name))
+                    .map(|note| Attach::Usdt {
+                        binary: path.clone(),
+                        provider: note.provider.clone(),
+                        name: note.name.clone(),
+                        offset: note.offset,
+                        semaphore: note.semaphore,
+                        pid,
+                    })
+                    .collect();
+                if points.is_empty() {
+                    let names: Vec<String> =
+                        notes.iter().map(|note| format!("{}:{}", note.provider, note.name)).collect();
+                    let what = format!("{} has no USDT probe", path.display());
+                    return Err(absent(
+                        &what,
+                        &format!("{provider}:{name}"),
+                        "",
+                        names.iter().map(String::as_str),
+                    ));
+                }
+                points
+            }
+            Pattern::Profile(period) => vec![Attach::Profile(*period)],
+            Pattern::Interval(period) => vec![Attach::Interval(*period)],
+            Pattern::Perf { event, count } => vec![Attach::Perf { event: *event, count: *count }],
+        };
+        if points.is_empty() {
+            return Err(Error::new(Kind::Config, "no probe of this machine fits the pattern")
+                .help("`weir probes PATTERN` lists those that do"));
+        }
+        if points.len() > MOST_POINTS {
+            let message = format!("{} probes fit the pattern, and {MOST_POINTS} is the most", points.len());
+            return Err(Error::new(Kind::Config, message).help("make the pattern narrower"));
+        }
+        Ok(points)
     }
 
     /// What a program at this point finds in its context; an error that names the nearest points if there is
     /// no such point.
-    pub fn record(&self, attach: &Attach) -> Result<Record> {
+    pub(crate) fn record(&self, attach: &Attach) -> Result<Record> {
         match attach {
             Attach::Tracepoint { category, name } => {
                 let events = tracefs::events(&self.tracefs)?;
@@ -45,31 +195,104 @@ impl Kernel {
                 }
                 let names = tracefs::list(&events)?;
                 let wanted = format!("{category}:{name}");
-                Err(absent("tracepoint", &wanted, "tracepoint:", names.iter().map(String::as_str)))
+                Err(absent(
+                    "this kernel has no tracepoint",
+                    &wanted,
+                    "tracepoint:",
+                    names.iter().map(String::as_str),
+                ))
             }
             Attach::RawTracepoint { name } => {
                 let types = self.types()?;
-                types
-                    .record(name)
-                    .ok_or_else(|| absent("raw tracepoint", name, "rawtracepoint:", types.tracepoints()))
+                types.tracepoint(name, Access::Kernel).ok_or_else(|| {
+                    absent("this kernel has no raw tracepoint", name, "rawtracepoint:", types.tracepoints())
+                })
             }
             Attach::BtfTracepoint { name } => {
                 let types = self.types()?;
-                types
-                    .record(name)
-                    .ok_or_else(|| absent("BTF tracepoint", name, "tp_btf:", types.tracepoints()))
+                types.tracepoint(name, Access::Typed).ok_or_else(|| {
+                    absent("this kernel has no BTF tracepoint", name, "tp_btf:", types.tracepoints())
+                })
+            }
+            Attach::Function { function, at_return } => {
+                let types = self.types()?;
+                let kind = if *at_return { "fexit:" } else { "fentry:" };
+                types.function(function, *at_return).ok_or_else(|| {
+                    absent(
+                        "this kernel's type information has no function",
+                        function,
+                        kind,
+                        types.functions(),
+                    )
+                })
+            }
+            Attach::Kprobe { function, at_return, .. } => {
+                let functions = self.functions();
+                if !functions.is_empty()
+                    && functions.binary_search(function).is_err()
+                    && !self.is_symbol(function)
+                {
+                    let kind = if *at_return { "kretprobe:" } else { "kprobe:" };
+                    let names = functions.iter().map(String::as_str);
+                    return Err(absent("this kernel has no function", function, kind, names));
+                }
+                // Types only help; the registers are there without them.
+                Ok(registers::of_function(self.types().ok(), function, *at_return))
+            }
+            Attach::Uprobe { at_return, .. } => Ok(registers::plain(*at_return)),
+            Attach::Usdt { binary, offset, .. } => {
+                let notes = usdt::notes(&Binary::open(binary)?)?;
+                let note = notes.iter().find(|note| note.offset == *offset);
+                note.map(registers::of_note)
+                    .ok_or_else(|| Error::new(Kind::Unavailable, format!("{attach} is gone from its file")))
+            }
+            Attach::Profile(_) | Attach::Interval(_) | Attach::Perf { .. } => {
+                Ok(Record { fields: Vec::new(), result: None })
             }
         }
     }
 
-    /// Every point that a table can be attached to, by the names of [`super::attach`], sorted by kind.
-    pub fn points(&self) -> Result<Vec<String>> {
+    /// Every point that a table can be attached to without naming a program, by the names of [`super::attach`],
+    /// sorted by kind.
+    pub fn all(&self) -> Result<Vec<String>> {
         let tracepoints = tracefs::list(&tracefs::events(&self.tracefs)?)?;
         let mut points: Vec<String> = tracepoints.iter().map(|name| format!("tracepoint:{name}")).collect();
-        let types = self.types()?;
-        points.extend(types.tracepoints().map(|name| format!("rawtracepoint:{name}")));
-        points.extend(types.tracepoints().map(|name| format!("tp_btf:{name}")));
+        if let Ok(types) = self.types() {
+            points.extend(types.tracepoints().map(|name| format!("rawtracepoint:{name}")));
+            points.extend(types.tracepoints().map(|name| format!("tp_btf:{name}")));
+        }
+        if kprobes().is_ok() {
+            points.extend(self.functions().iter().map(|name| format!("kprobe:{name}")));
+            points.extend(self.functions().iter().map(|name| format!("kretprobe:{name}")));
+        }
+        points.extend(SOFTWARE.iter().map(|(name, ..)| format!("software:{name}")));
+        points.extend(HARDWARE.iter().map(|(name, ..)| format!("hardware:{name}")));
+        points.extend(["profile:hz:", "interval:s:"].map(str::to_owned));
         Ok(points)
+    }
+
+    fn tracepoints(&self, name: &str) -> Result<Vec<String>> {
+        if !is_pattern(name) {
+            return Ok(vec![name.to_owned()]);
+        }
+        let fits = fits(name);
+        Ok(self.types()?.tracepoints().filter(|found| fits(found)).map(str::to_owned).collect())
+    }
+
+    /// The functions in which the kernel allows probes, sorted; none if it does not say.
+    fn functions(&self) -> &[String] {
+        self.functions.get_or_init(|| {
+            let mut functions = tracefs::functions(&self.tracefs).unwrap_or_default();
+            functions.sort_unstable();
+            functions.dedup();
+            functions
+        })
+    }
+
+    /// Whether the kernel has a symbol of this name, if it says so.
+    fn is_symbol(&self, name: &str) -> bool {
+        let symbols = fs::read_to_string("/proc/kallsyms").unwrap_or_default();
+        symbols.lines().any(|line| line.split_whitespace().nth(2) == Some(name))
     }
 
     /// Whether control groups have an id of their own: with version 1, a process is in one group of each
@@ -78,7 +301,7 @@ impl Kernel {
         self.cgroup.join("cgroup.controllers").exists()
     }
 
-    fn types(&self) -> Result<&Btf> {
+    pub(crate) fn types(&self) -> Result<&Btf> {
         let read = || {
             let bytes = fs::read(&self.btf).map_err(|error| match error.kind() {
                 io::ErrorKind::NotFound => Error::new(
@@ -99,13 +322,36 @@ impl Kernel {
     }
 }
 
+/// Whether names fit a pattern; none fits one that is too long.
+fn fits(pattern: &str) -> impl Fn(&str) -> bool {
+    let glob = Glob::new(pattern);
+    move |name| glob.as_ref().is_some_and(|glob| glob.matches(name.as_bytes()))
+}
+
 fn absent<'a>(what: &str, name: &str, prefix: &str, names: impl Iterator<Item = &'a str>) -> Error {
     let near: Vec<String> = nearest(name, names).iter().map(|name| format!("{prefix}{name}")).collect();
     let help = match near.is_empty() {
         true => "its module may not be loaded, or the kernel was built without it".to_owned(),
         false => format!("did you mean {}?", one_of(near.iter().map(String::as_str))),
     };
-    Error::new(Kind::Config, format!("this kernel has no {what} `{name}`")).help(help)
+    Error::new(Kind::Config, format!("{what} `{}`", name.escape_debug())).help(help)
+}
+
+/// Fails if this kernel has no kprobes.
+pub(crate) fn kprobes() -> Result<()> {
+    if fs::exists("/sys/bus/event_source/devices/kprobe").unwrap_or(false) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Unavailable,
+        "this kernel has no kprobes: it was built without CONFIG_KPROBE_EVENTS",
+    )
+    .help("use a tracepoint, or fentry: and fexit: where the kernel has them (weir doctor)"))
+}
+
+/// The number of a tracepoint of the running kernel.
+pub(crate) fn tracepoint_id(category: &str, name: &str) -> Result<u64> {
+    tracefs::id(&tracefs::events(&tracefs::mounts())?, category, name)
 }
 
 #[cfg(test)]
@@ -113,7 +359,7 @@ pub(crate) mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::probe::attach;
+    use crate::probe::attach::pattern;
     use crate::probe::btf::tests::sample;
     use crate::probe::record::Content;
 
@@ -126,7 +372,13 @@ pub(crate) mod tests {
             btf: folder.join("btf"),
             cgroup: folder.to_owned(),
             types: OnceCell::new(),
+            functions: OnceCell::new(),
         }
+    }
+
+    fn record(kernel: &Kernel, text: &str) -> Result<Record> {
+        let points = kernel.points(&pattern(text).unwrap(), None)?;
+        kernel.record(&points[0])
     }
 
     #[test]
@@ -137,21 +389,34 @@ pub(crate) mod tests {
             btf: folder.path().join("btf"),
             cgroup: folder.path().to_owned(),
             types: OnceCell::new(),
+            functions: OnceCell::new(),
         };
-        let error = kernel.record(&attach("t:sched:sched_switch").unwrap()).unwrap_err();
+        let error = record(&kernel, "t:sched:sched_switch").unwrap_err();
         assert_eq!(error.kind, Kind::Unavailable);
         assert!(error.to_string().contains("mount -t tracefs tracefs /sys/kernel/tracing"), "{error}");
-        let error = kernel.record(&attach("rt:sys_enter").unwrap()).unwrap_err();
+        let error = record(&kernel, "rt:sys_enter").unwrap_err();
         assert_eq!(error.kind, Kind::Unavailable);
         assert!(error.to_string().contains("CONFIG_DEBUG_INFO_BTF"), "{error}");
         assert!(!kernel.has_cgroup_ids());
+    }
+
+    #[test]
+    fn wildcards_are_looked_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let kernel = recorded(folder.path());
+        let points = |text: &str| kernel.points(&pattern(text).unwrap(), None);
+        let shown = |text: &str| points(text).unwrap().iter().map(ToString::to_string).collect::<Vec<_>>();
+        let read = ["tracepoint:syscalls:sys_enter_read", "tracepoint:syscalls:sys_exit_read"];
+        assert_eq!(shown("t:syscalls:sys_*_read"), read);
+        assert_eq!(shown("tp_btf:*"), ["tp_btf:bare", "tp_btf:sys_exit"]);
+        assert_eq!(points("t:syscalls:nothing*").unwrap_err().kind, Kind::Config);
     }
 
     /// On the running kernel, all that it offers, if this process may see it.
     #[test]
     fn every_point_of_this_kernel_is_understood() {
         let kernel = Kernel::running();
-        let points = match kernel.points() {
+        let points = match kernel.all() {
             Ok(points) => points,
             Err(error) if matches!(error.kind, Kind::NoPermission | Kind::Unavailable) => {
                 eprintln!("not run: {error}");
@@ -161,16 +426,15 @@ pub(crate) mod tests {
         };
         assert!(points.len() > 500, "{} points", points.len());
         let mut numbers = 0;
-        for point in &points {
-            let record =
-                kernel.record(&attach(point).unwrap()).unwrap_or_else(|error| panic!("{point}: {error}"));
-            for field in &record.fields {
-                if let Content::Number(number) | Content::Numbers(number, _) = field.content {
-                    numbers += 1;
-                    record.load(number);
-                }
-            }
+        let points = points.iter().filter(|point| !point.ends_with(':') && !point.starts_with('k'));
+        for point in points.clone() {
+            let record = record(&kernel, point).unwrap_or_else(|error| panic!("{point}: {error}"));
+            numbers += record
+                .fields
+                .iter()
+                .filter(|f| matches!(f.content, Content::Value(_) | Content::Values(_)))
+                .count();
         }
-        assert!(numbers > points.len(), "{numbers} numbers in {} points", points.len());
+        assert!(numbers > points.count(), "{numbers} numbers");
     }
 }

@@ -1,29 +1,33 @@
-//! What this kernel offers to attach to, and how an expression over it becomes a plan.
+//! What this machine offers to attach to, and what an expression means there.
 //!
-//! [`attach`] reads a probe's name, [`Kernel`] says what its programs find there ([`record`]), from tracefs
-//! or from the kernel's type information; `expression` reads what is asked for, and `plan` joins the two
-//! into the sources and clauses that the kernel side executes.
+//! [`attach`] reads a probe's name, and [`Kernel`] says which points are meant by it and what programs find there
+//! ([`record`]): from tracefs, from the kernel's type information (`btf`), from the registers that calls use
+//! (`registers`), or from notes in a program (`binary`, `usdt`). `expression` reads what is asked for, `resolve` says
+//! what it means at one probe, and `plan` does so for all expressions of a table at all of its probes.
 
 mod attach;
-#[allow(dead_code, unused_imports, reason = "tables are not attached to programs yet")]
 pub(crate) mod binary;
 mod btf;
+mod describe;
 mod expression;
 mod flaw;
 mod glob;
 pub(crate) mod kernel;
-#[allow(dead_code, reason = "tables are not attached to programs yet")]
 mod locate;
+mod meaning;
+mod names;
 pub(crate) mod nearest;
 mod operand;
 pub(crate) mod plan;
 pub mod record;
+mod registers;
+mod resolve;
 mod tracefs;
 pub(crate) mod unit;
-#[allow(dead_code, unused_imports, reason = "tables are not attached to programs yet")]
-pub(crate) mod usdt;
+mod usdt;
 
-pub use attach::attach;
+pub(crate) use attach::pattern;
+pub use describe::describe;
 pub use flaw::Flaw;
 pub use kernel::Kernel;
-pub use plan::describe;
+pub(crate) use kernel::tracepoint_id;

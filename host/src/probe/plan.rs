@@ -1,284 +1,449 @@
-//! From what is asked for to what the kernel side executes.
+//! From what is asked for to what the kernel side executes: the expressions of one table, at each of its probes.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ops::Range;
 
 use toml::Spanned;
-use weir_abi::{CLAUSES, Clause, KEY_WORDS, MEASURES, SAVED, Source, op, source};
+use weir_abi::{KEY_WORDS, MEASURES, SAVED, linear_buckets};
 
-use super::expression::{self, Comparison, FieldName, Literal, Name, Operator};
+use super::expression::{self, Expression, Measure, Node};
 use super::flaw::Flaw;
 use super::kernel::Kernel;
-use super::nearest::did_you_mean;
-use super::record::{Content, Record};
+use super::meaning::{Meaning, Number};
+use super::record::Record;
+use super::resolve::{Scope, Start, as_text};
 use crate::error::Result as WeirResult;
-use crate::table::{Attach, KeyColumn, KeyKind, MeasureColumn, MeasureKind, TableSpec};
+use crate::table::{
+    Attach, Builtin, Comparison, Condition, KeyColumn, KeyKind, KeyValue, MeasureColumn, MeasureKind,
+    MeasureValue, Probe, Value,
+};
 
-/// What the expressions of one table can name, and what they have named so far. Each method reads one
-/// expression and adds what it stands for.
+/// Buckets of a linear histogram, as many as bpftrace allows.
+const MOST_LINEAR: u32 = 1002;
+/// Parts of a power of two, as a power of two itself.
+const FINEST: u64 = 5;
+
+/// Where a table is attached.
 #[derive(Debug)]
-pub(crate) struct Plan {
-    end: Record,
-    /// The start of a span.
-    start: Option<Record>,
-    has_cgroup_ids: bool,
+pub(crate) struct Points<'a> {
+    kernel: &'a Kernel,
+    /// What is counted.
+    ends: Vec<(Attach, Record)>,
+    /// Where spans start.
+    starts: Vec<(Attach, Record)>,
+}
+
+/// A table's expressions as they are written, with what each is called.
+#[derive(Debug, Default)]
+pub(crate) struct Written<'a> {
+    pub(crate) filter: Option<&'a str>,
+    /// By what the start and the end of a span are paired, as each of them sees it.
+    pub(crate) pair: Option<(&'a str, &'a str)>,
+    pub(crate) keys: Vec<(&'a str, &'a str)>,
+    pub(crate) measures: Vec<(&'a str, &'a str)>,
+}
+
+/// Which of the expressions is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Filter,
+    /// At the start of a span, or else at its end.
+    Pair {
+        start: bool,
+    },
+    Key(usize),
+    Measure(usize),
+}
+
+/// What a table's expressions come to.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    pub(crate) probes: Vec<Probe>,
+    pub(crate) starts: Vec<Probe>,
     pub(crate) keys: Vec<KeyColumn>,
     pub(crate) measures: Vec<MeasureColumn>,
-    pub(crate) clauses: Vec<Clause>,
-    pub(crate) saved: Vec<Source>,
+    pub(crate) saved: u32,
 }
 
-/// What a name stands for.
-struct Value {
-    source: Source,
-    /// How many bits it has, without its sign extension.
-    bits: u32,
-    signed: bool,
-    unit: &'static str,
+type Result<T> = std::result::Result<T, (Part, Flaw)>;
+
+/// Expressions that have been read.
+struct Parsed {
+    filter: Option<Node>,
+    pair: Option<(Node, Node)>,
+    keys: Vec<(String, Node)>,
+    measures: Vec<(String, Measure)>,
 }
 
-impl Value {
-    fn builtin(kind: u32, bits: u32) -> Self {
-        Self { source: Source { kind, ..Source::default() }, bits, signed: false, unit: "" }
+impl<'a> Points<'a> {
+    pub(crate) fn new(kernel: &'a Kernel, ends: Vec<Attach>, starts: Vec<Attach>) -> WeirResult<Self> {
+        let records = |points: Vec<Attach>| {
+            let known = |point: Attach| kernel.record(&point).map(|record| (point, record));
+            points.into_iter().map(known).collect::<WeirResult<Vec<_>>>()
+        };
+        Ok(Self { kernel, ends: records(ends)?, starts: records(starts)? })
     }
 
-    fn text(&self) -> bool {
-        self.source.kind == source::COMM
-    }
-}
-
-impl Plan {
-    pub(crate) fn new(kernel: &Kernel, attach: &Attach, from: Option<&Attach>) -> WeirResult<Self> {
-        Ok(Self {
-            end: kernel.record(attach)?,
-            start: from.map(|from| kernel.record(from)).transpose()?,
-            has_cgroup_ids: kernel.has_cgroup_ids(),
+    /// Resolves a table's expressions at every probe.
+    pub(crate) fn resolve(&self, written: &Written<'_>) -> Result<Resolved> {
+        let parsed = parse(written)?;
+        let start = self.starts.first().map(|(attach, record)| Start {
+            scope: self.scope(attach, record, 0, None),
+            saved: RefCell::default(),
+        });
+        let names = self.names();
+        let mut resolved = Resolved {
+            probes: Vec::new(),
+            starts: Vec::new(),
             keys: Vec::new(),
             measures: Vec::new(),
-            clauses: Vec::new(),
-            saved: Vec::new(),
-        })
+            saved: 0,
+        };
+        for (number, (attach, record)) in (0u64..).zip(&self.ends) {
+            let scope = self.scope(attach, record, number, start.as_ref());
+            let (probe, keys, measures) = end(&scope, &parsed, &names)?;
+            if number == 0 {
+                (resolved.keys, resolved.measures) = (keys, measures);
+            } else {
+                same(&mut resolved, &keys, &measures, attach)?;
+            }
+            resolved.probes.push(probe);
+        }
+        let saved = start.map(|start| start.saved.into_inner()).unwrap_or_default();
+        resolved.saved = saved.len().min(SAVED) as u32;
+        for (number, (attach, record)) in (0u64..).zip(&self.starts) {
+            let scope = self.scope(attach, record, number, None);
+            resolved.starts.push(begin(&scope, &parsed, &saved)?);
+        }
+        Ok(resolved)
     }
 
-    pub(crate) fn key(&mut self, column: &str, text: &str) -> Result<(), Flaw> {
-        let name = expression::key(text)?;
-        let value = self.value(&name)?;
-        let kind = match (value.text(), value.signed) {
-            (true, _) => KeyKind::Text,
-            (false, true) => KeyKind::Signed,
-            (false, false) => KeyKind::Unsigned,
-        };
-        let key =
-            KeyColumn { name: column.to_owned(), kind, source: value.source, unit: value.unit.to_owned() };
-        self.keys.push(key);
-        let words: usize = self.keys.iter().map(|key| if key.kind == KeyKind::Text { 2 } else { 1 }).sum();
-        if words > KEY_WORDS {
+    fn scope<'b>(
+        &'b self,
+        attach: &'b Attach,
+        record: &'b Record,
+        number: u64,
+        start: Option<&'b Start<'b>>,
+    ) -> Scope<'b> {
+        Scope { kernel: self.kernel, attach, record, number, start }
+    }
+
+    /// The names of the probes, by their numbers.
+    fn names(&self) -> BTreeMap<u64, String> {
+        (0u64..).zip(&self.ends).map(|(number, (attach, _))| (number, attach.to_string())).collect()
+    }
+}
+
+fn parse(written: &Written<'_>) -> Result<Parsed> {
+    let read = |part: Part, text: &str| expression::expression(text).map_err(|flaw| (part, flaw));
+    let pair = |(start, end): (&str, &str)| {
+        Ok((read(Part::Pair { start: true }, start)?, read(Part::Pair { start: false }, end)?))
+    };
+    let keys = written.keys.iter().enumerate();
+    let measures = written.measures.iter().enumerate();
+    Ok(Parsed {
+        filter: written.filter.map(|text| read(Part::Filter, text)).transpose()?,
+        pair: written.pair.map(pair).transpose()?,
+        keys: keys
+            .map(|(at, (name, text))| Ok(((*name).to_owned(), read(Part::Key(at), text)?)))
+            .collect::<Result<_>>()?,
+        measures: measures
+            .map(|(at, (name, text))| {
+                let measure = expression::measure(text).map_err(|flaw| (Part::Measure(at), flaw))?;
+                Ok(((*name).to_owned(), measure))
+            })
+            .collect::<Result<_>>()?,
+    })
+}
+
+/// A probe that counts, and what its columns are.
+fn end(
+    scope: &Scope<'_>,
+    parsed: &Parsed,
+    names: &BTreeMap<u64, String>,
+) -> Result<(Probe, Vec<KeyColumn>, Vec<MeasureColumn>)> {
+    let filter = parsed.filter.as_ref().map(|node| scope.condition(node)).transpose();
+    let filter = filter.map_err(|flaw| (Part::Filter, flaw))?;
+    let pair = parsed.pair.as_ref().map(|(_, end)| pair(scope, end, false)).transpose()?;
+    let mut probe =
+        Probe { attach: scope.attach.clone(), filter, keys: vec![], measures: vec![], saved: vec![], pair };
+    let (mut keys, mut measures): (Vec<KeyColumn>, Vec<MeasureColumn>) = (Vec::new(), Vec::new());
+    for (at, (name, node)) in parsed.keys.iter().enumerate() {
+        let flawed = |flaw| (Part::Key(at), flaw);
+        let (column, value) = key(scope, name, node, names).map_err(flawed)?;
+        keys.push(column);
+        probe.keys.push(value);
+        let words: usize = keys.iter().map(|key| key.kind.words()).sum();
+        if words >= KEY_WORDS {
             let message = format!(
-                "the keys of a table can take {KEY_WORDS} words of eight bytes; with this one they take {words}"
+                "the keys of a table can take {} words of eight bytes; with this one they take {words}",
+                KEY_WORDS - 1
             );
-            return Err(Flaw::new(name.span(), message).help("`comm` takes two words, any other key one"));
+            let flaw = Flaw::new(node.span(), message);
+            return Err(flawed(
+                flaw.help("a number takes one, `comm` two, a text one for each eight bytes: str(x, 32)"),
+            ));
         }
-        Ok(())
     }
-
-    pub(crate) fn measure(&mut self, column: &str, text: &str) -> Result<(), Flaw> {
-        let measure = expression::measure(text)?;
-        let value = match &measure.operand {
-            None => Value::builtin(source::NONE, 64),
-            Some(name) => self.value(name)?,
-        };
-        if let (true, Some(name)) = (value.text(), &measure.operand) {
-            return Err(Flaw::new(name.span(), "`comm` is text and cannot be measured")
-                .help("use it as a key: by = { comm = \"comm\" }"));
-        }
-        if self.measures.len() == MEASURES {
-            return Err(Flaw::new(
-                0..text.len(),
+    for (at, (name, measure)) in parsed.measures.iter().enumerate() {
+        let flawed = |flaw| (Part::Measure(at), flaw);
+        if at == MEASURES {
+            let flaw = Flaw::new(
+                measure.kind.span(),
                 format!("a table can have {MEASURES} measures, and this is one more"),
-            )
-            .help("make a second table of the same probe"));
+            );
+            return Err(flawed(flaw.help("make a second table of the same probe")));
         }
-        self.measures.push(MeasureColumn {
-            name: column.to_owned(),
-            kind: measure.kind,
-            signed: value.signed,
-            source: value.source,
-            unit: value.unit.to_owned(),
+        let (column, value) = self::measure(scope, name, measure).map_err(flawed)?;
+        measures.push(column);
+        probe.measures.push(value);
+    }
+    Ok((probe, keys, measures))
+}
+
+/// A probe that starts spans.
+fn begin(scope: &Scope<'_>, parsed: &Parsed, saved: &[Node]) -> Result<Probe> {
+    let value = |node: &Node| match scope.meaning(node) {
+        Ok(Meaning::Number(Number { value, .. }) | Meaning::Pointer { value, .. }) => Ok(value),
+        Ok(other) => Err((
+            Part::Filter,
+            Flaw::new(
+                0..0,
+                format!("{} has {} in the place of {}", scope.attach, other.name(), node.get_ref()),
+            ),
+        )),
+        // The places of what is saved are in other expressions.
+        Err(flaw) => Err((Part::Filter, Flaw { span: 0..0, error: flaw.error })),
+    };
+    Ok(Probe {
+        attach: scope.attach.clone(),
+        filter: None,
+        keys: Vec::new(),
+        measures: Vec::new(),
+        saved: saved.iter().map(value).collect::<Result<_>>()?,
+        pair: parsed.pair.as_ref().map(|(start, _)| pair(scope, start, true)).transpose()?,
+    })
+}
+
+fn pair(scope: &Scope<'_>, node: &Node, start: bool) -> Result<Value> {
+    let flawed = |flaw| (Part::Pair { start }, flaw);
+    match scope.meaning(node).map_err(flawed)? {
+        // Addresses stay in the kernel here, so any will do.
+        Meaning::Pointer { value, .. } => Ok(value),
+        _ => scope.number(node).map(|number| number.value).map_err(flawed),
+    }
+}
+
+fn key(
+    scope: &Scope<'_>,
+    name: &str,
+    node: &Node,
+    names: &BTreeMap<u64, String>,
+) -> std::result::Result<(KeyColumn, KeyValue), Flaw> {
+    let span = node.span();
+    let column = |kind, unit: &str| KeyColumn { name: name.to_owned(), kind, unit: unit.to_owned() };
+    let cgroup = || KeyValue::Number(Value::Builtin(Builtin::Cgroup));
+    Ok(match scope.meaning(node)? {
+        Meaning::KernelStack => (column(KeyKind::KernelStack, ""), KeyValue::Stack),
+        Meaning::UserStack => (column(KeyKind::UserStack, ""), KeyValue::Stack),
+        Meaning::CgroupPath => (column(KeyKind::CgroupPath, ""), cgroup()),
+        Meaning::Container => (column(KeyKind::Container, ""), cgroup()),
+        Meaning::Probe => {
+            let value = match has_cookie(scope.attach) {
+                true => Value::Builtin(Builtin::Cookie),
+                false => Value::Constant(scope.number),
+            };
+            (column(KeyKind::Named(names.clone().into()), ""), KeyValue::Number(value))
+        }
+        Meaning::Text(text, bytes) => (column(KeyKind::Text(bytes), ""), KeyValue::Text(text)),
+        meaning @ Meaning::Aggregate { .. } => {
+            let Some((text, bytes)) = characters(scope, &meaning) else {
+                return Err(Flaw::new(
+                    span,
+                    format!("`{}` is {}, and no key", node.get_ref(), meaning.name()),
+                )
+                .help("name one of its members"));
+            };
+            (column(KeyKind::Text(bytes), ""), KeyValue::Text(text))
+        }
+        Meaning::Literal(_) => {
+            return Err(Flaw::new(span, "what is written is the same for every event, and no key"));
+        }
+        _ => {
+            let number = scope.number(node)?;
+            let kind = match number.names {
+                Some(names) => KeyKind::Named(names),
+                None if number.signed => KeyKind::Signed,
+                None => KeyKind::Unsigned,
+            };
+            (column(kind, number.unit), KeyValue::Number(number.value))
+        }
+    })
+}
+
+/// An array of characters, as text.
+fn characters(scope: &Scope<'_>, meaning: &Meaning) -> Option<(crate::table::Text, u32)> {
+    let Meaning::Aggregate { id, .. } = meaning else { return None };
+    let types = scope.kernel.types().ok()?;
+    let (element, count, _) = types.array(*id)?;
+    if !types.is_character(element) {
+        return None;
+    }
+    Some((as_text(meaning.clone())?, count.clamp(1, 64)))
+}
+
+/// Whether a program can ask by which of its attachments it runs. Others are loaded for one point each.
+fn has_cookie(attach: &Attach) -> bool {
+    !matches!(attach, Attach::RawTracepoint { .. } | Attach::BtfTracepoint { .. } | Attach::Function { .. })
+}
+
+fn measure(
+    scope: &Scope<'_>,
+    name: &str,
+    measure: &Measure,
+) -> std::result::Result<(MeasureColumn, MeasureValue), Flaw> {
+    let condition = measure.condition.as_ref().map(|node| scope.condition(node)).transpose()?;
+    let (word, arguments) = (measure.kind.get_ref().as_str(), &measure.arguments[..]);
+    let span = measure.kind.span();
+    let kind = match (word, arguments) {
+        ("count", []) => MeasureKind::Count,
+        ("count", [first, ..]) => {
+            let flaw = Flaw::new(first.span(), "`count` counts events and takes nothing in its parentheses");
+            return Err(
+                flaw.help("filter what is counted with `where`, or with a condition: `count() if x > 0`")
+            );
+        }
+        (_, []) => {
+            let flaw = Flaw::new(span, format!("`{word}` needs something to measure"));
+            return Err(flaw.help(format!("write what to measure in parentheses, such as `{word}(elapsed)`")));
+        }
+        ("sum", [_]) => MeasureKind::Sum,
+        ("min", [_]) => MeasureKind::Min,
+        ("max", [_]) => MeasureKind::Max,
+        ("avg", [_]) => MeasureKind::Avg,
+        ("stats", [_]) => MeasureKind::Stats,
+        ("hist", [_]) => MeasureKind::Hist(0),
+        ("hist", [_, resolution]) => {
+            let written = written(scope, resolution)?.and_then(|number| u64::try_from(number).ok());
+            let bits = written.filter(|bits| *bits <= FINEST).ok_or_else(|| {
+                Flaw::new(resolution.span(), format!("the resolution of a histogram is from 0 to {FINEST}"))
+                    .help("each power of two is divided into 2^resolution buckets")
+            })?;
+            MeasureKind::Hist(bits as u32)
+        }
+        ("lhist", [_, low, high, step]) => linear(scope, low, high, step)?,
+        ("lhist", _) => {
+            return Err(Flaw::new(span, "a linear histogram has bounds and a step")
+                .help("write lhist(x, low, high, step), such as lhist(args.ret, 0, 1000, 100)"));
+        }
+        (_, [_, second, ..]) => {
+            return Err(Flaw::new(second.span(), format!("`{word}` measures one thing")));
+        }
+        (other, _) => return Err(Flaw::new(span, format!("there is no measure `{other}`"))),
+    };
+    let Some(node) = arguments.first() else {
+        let column = MeasureColumn {
+            name: name.to_owned(),
+            kind,
+            signed: false,
+            conditional: condition.is_some(),
+            unit: String::new(),
+        };
+        return Ok((column, MeasureValue { condition, value: None }));
+    };
+    let meaning = scope.meaning(node)?;
+    if matches!(meaning, Meaning::Text(..)) {
+        return Err(Flaw::new(node.span(), format!("`{}` is text and cannot be measured", node.get_ref()))
+            .help("use it as a key: by = { comm = \"comm\" }"));
+    }
+    let number = scope.number(node)?;
+    let column = MeasureColumn {
+        name: name.to_owned(),
+        kind,
+        signed: number.signed,
+        conditional: condition.is_some() || number.value.can_fail(),
+        unit: number.unit.to_owned(),
+    };
+    Ok((column, MeasureValue { condition, value: Some(number.value) }))
+}
+
+/// A number that is written, with its sign.
+fn written(scope: &Scope<'_>, node: &Node) -> std::result::Result<Option<i128>, Flaw> {
+    Ok(scope.number(node)?.written())
+}
+
+fn linear(scope: &Scope<'_>, low: &Node, high: &Node, step: &Node) -> std::result::Result<MeasureKind, Flaw> {
+    let bound = |node: &Node| {
+        let number = written(scope, node)?.and_then(|number| i64::try_from(number).ok());
+        number.ok_or_else(|| {
+            Flaw::new(node.span(), "the bounds and the step of a histogram are written numbers")
+        })
+    };
+    let (from, to, by) = (bound(low)?, bound(high)?, bound(step)?);
+    if to <= from {
+        return Err(Flaw::new(high.span(), format!("the upper bound is above the lower one, {from}")));
+    }
+    let by = u64::try_from(by).ok().filter(|by| *by > 0);
+    let by = by.ok_or_else(|| Flaw::new(step.span(), "the step of a histogram is above 0"))?;
+    let buckets = (i128::from(to) - i128::from(from)).div_euclid(by.into());
+    if buckets + 2 > MOST_LINEAR.into() || linear_buckets(from, to, by) > MOST_LINEAR {
+        let message =
+            format!("a linear histogram has at most {} buckets, and this one {buckets}", MOST_LINEAR - 2);
+        return Err(Flaw::new(step.span(), message).help("make the step larger"));
+    }
+    Ok(MeasureKind::Lhist { low: from, high: to, step: by })
+}
+
+/// The columns of a table are the same whatever the probe.
+fn same(resolved: &mut Resolved, keys: &[KeyColumn], measures: &[MeasureColumn], at: &Attach) -> Result<()> {
+    let differs = |name: &str| {
+        let message = format!("`{name}` is of another kind at {at} than at the probes before it");
+        Flaw::new(Range::default(), message).help("cast it, or make a table of each")
+    };
+    for (number, (column, other)) in resolved.keys.iter_mut().zip(keys).enumerate() {
+        match (&mut column.kind, &other.kind) {
+            // The longer one holds both.
+            (KeyKind::Text(bytes), KeyKind::Text(others)) => *bytes = (*bytes).max(*others),
+            (kind, others) if *kind == *others => {}
+            _ => return Err((Part::Key(number), differs(&column.name))),
+        }
+    }
+    for (number, (column, other)) in resolved.measures.iter_mut().zip(measures).enumerate() {
+        column.conditional |= other.conditional;
+        if (column.kind, column.signed, &column.unit) != (other.kind, other.signed, &other.unit) {
+            return Err((Part::Measure(number), differs(&column.name)));
+        }
+    }
+    Ok(())
+}
+
+/// Has the probes count what one process does, and nothing else.
+pub(crate) fn only_process(probes: &mut [Probe], pid: u32) {
+    for probe in probes {
+        let is = Condition::Compare {
+            op: Comparison::Equal,
+            signed: true,
+            left: Value::Builtin(Builtin::Pid),
+            right: Value::Constant(pid.into()),
+        };
+        probe.filter = Some(match probe.filter.take() {
+            Some(filter) => Condition::And(Box::new(is), Box::new(filter)),
+            None => is,
         });
-        Ok(())
-    }
-
-    pub(crate) fn filter(&mut self, text: &str) -> Result<(), Flaw> {
-        for comparison in expression::filter(text)? {
-            let clause = self.clause(&comparison)?;
-            if self.clauses.len() == CLAUSES {
-                let span = comparison.left.span().start..comparison.right.span().end;
-                return Err(Flaw::new(
-                    span,
-                    format!("a filter can have {CLAUSES} comparisons, and this is one more"),
-                ));
-            }
-            self.clauses.push(clause);
-        }
-        Ok(())
-    }
-
-    fn clause(&mut self, comparison: &Comparison) -> Result<Clause, Flaw> {
-        let name = comparison.left.get_ref();
-        let value = self.value(&comparison.left)?;
-        let span = comparison.right.span();
-        let number = match comparison.right.get_ref() {
-            Literal::Number(number) => *number,
-            Literal::Duration(nanoseconds) if value.unit == "ns" => i128::from(*nanoseconds),
-            Literal::Duration(_) => {
-                return Err(Flaw::new(
-                    span,
-                    format!("`{name}` is not a time and cannot be compared with one"),
-                )
-                .help("only `elapsed` is known to be a time; write a plain number"));
-            }
-        };
-        let (low, high) = match value.signed {
-            true => (-(1i128 << (value.bits - 1)), (1i128 << (value.bits - 1)) - 1),
-            false => (0, (1i128 << value.bits) - 1),
-        };
-        if !(low..=high).contains(&number) {
-            let message = format!("`{name}` is never {number}: it is from {low} to {high}");
-            return Err(Flaw::new(span, message));
-        }
-        let op = match comparison.operator {
-            Operator::Equal => op::EQ,
-            Operator::NotEqual => op::NE,
-            Operator::Less => op::LT,
-            Operator::LessOrEqual => op::LE,
-            Operator::Greater => op::GT,
-            Operator::GreaterOrEqual => op::GE,
-        };
-        // Two's complement: the lower 64 bits are the number, whatever its sign.
-        Ok(Clause { source: value.source, op, signed: value.signed.into(), value: number as u64 })
-    }
-
-    fn value(&mut self, name: &Spanned<Name>) -> Result<Value, Flaw> {
-        let span = name.span();
-        Ok(match name.get_ref() {
-            Name::Pid => Value::builtin(source::PID, 32),
-            Name::Tid => Value::builtin(source::TID, 32),
-            Name::Uid => Value::builtin(source::UID, 32),
-            Name::Gid => Value::builtin(source::GID, 32),
-            Name::Cpu => Value::builtin(source::CPU, 32),
-            Name::Comm => Value::builtin(source::COMM, 128),
-            Name::Cgroup if !self.has_cgroup_ids => {
-                return Err(Flaw::unavailable(
-                    span,
-                    "`cgroup` needs control groups of version 2, and this machine mounts version 1",
-                )
-                .help("key by `pid` or `comm`, or boot with systemd.unified_cgroup_hierarchy=1"));
-            }
-            Name::Cgroup => Value::builtin(source::CGROUP, 64),
-            Name::Elapsed if self.start.is_none() => {
-                return Err(Flaw::new(span, "`elapsed` is the length of a span, and this table has none")
-                    .help("give `from` and `to` in place of `on`"));
-            }
-            Name::Elapsed => Value { unit: "ns", ..Value::builtin(source::ELAPSED, 64) },
-            Name::Args(field) => number(&self.end, "args", field, span)?,
-            Name::Start(field) => {
-                let Some(start) = &self.start else {
-                    return Err(Flaw::new(
-                        span,
-                        "`start` is the probe at the start of a span, and this table has none",
-                    )
-                    .help("give `from` and `to` in place of `on`"));
-                };
-                let value = number(start, "start", field, span.clone())?;
-                let index = match self.saved.iter().position(|saved| *saved == value.source) {
-                    Some(index) => index,
-                    None if self.saved.len() == SAVED => {
-                        return Err(Flaw::new(
-                            span,
-                            format!("a span can save {SAVED} values at its start, and this is one more"),
-                        ));
-                    }
-                    None => {
-                        self.saved.push(value.source);
-                        self.saved.len() - 1
-                    }
-                };
-                Value { source: Source { kind: source::SAVED, a: index as u32, b: 0, c: 0 }, ..value }
-            }
-        })
     }
 }
 
-/// The number that a field's name stands for.
-fn number(
-    record: &Record,
-    of: &str,
-    wanted: &FieldName,
-    span: std::ops::Range<usize>,
-) -> Result<Value, Flaw> {
-    let usable = || {
-        let names: Vec<&str> = record.usable().collect();
-        match names.is_empty() {
-            true => "the probe has no fields that can be used".to_owned(),
-            false => format!("fields that can be used: {}", names.join(", ")),
-        }
-    };
-    let Some(field) = record.fields.iter().find(|field| field.name == wanted.name) else {
-        let names = record.usable();
-        let flaw = Flaw::new(span, format!("the probe has no field `{}`", wanted.name));
-        return Err(flaw.help(match did_you_mean(&wanted.name, names) {
-            Some(meant) => format!("{meant} {}", usable()),
-            None => usable(),
-        }));
-    };
-    let shown = format!("`{of}.{}` ({})", field.name, field.c_type.escape_debug());
-    let number = match (field.content, wanted.index) {
-        (Content::Number(number), None) => number,
-        (Content::Numbers(first, count), Some(index)) if index < count => {
-            let mut number = first;
-            number.offset += index * first.bytes;
-            number
-        }
-        (Content::Numbers(_, count), Some(_)) => {
-            return Err(Flaw::new(span, format!("{shown} has elements 0 to {} only", count - 1)));
-        }
-        (Content::Numbers(..), None) => {
-            return Err(Flaw::new(span, format!("{shown} is an array"))
-                .help(format!("name one element, such as `{of}.{}[0]`", field.name)));
-        }
-        (Content::Number(_), Some(_)) => return Err(Flaw::new(span, format!("{shown} is not an array"))),
-        (Content::Unusable(why), _) => {
-            return Err(Flaw::new(span, format!("{shown} cannot be used: {why}")).help(usable()));
-        }
-    };
-    Ok(Value { source: record.load(number), bits: number.bits(), signed: number.signed, unit: "" })
-}
-
-/// A table in one line: where it is attached, its keys and measures with their types, and its bounds.
-#[must_use]
-pub fn describe(table: &TableSpec) -> String {
-    let typed = |name: &str, words: &[&str]| {
-        let words: Vec<&str> = words.iter().copied().filter(|word| !word.is_empty()).collect();
-        format!("{name} ({})", words.join(", "))
-    };
-    let sign = |signed| if signed { "signed" } else { "unsigned" };
-    let from = table.from.as_ref().map(|from| format!("{from} to ")).unwrap_or_default();
-    let measures: Vec<String> = table
-        .measures
-        .iter()
-        .map(|measure| match measure.kind {
-            MeasureKind::Count => typed(&measure.name, &["count"]),
-            kind => typed(&measure.name, &[kind.name(), sign(measure.signed), &measure.unit]),
-        })
-        .collect();
-    let keys: Vec<String> = table
-        .keys
-        .iter()
-        .map(|key| match key.kind {
-            KeyKind::Text => typed(&key.name, &["text"]),
-            kind => typed(&key.name, &[sign(kind == KeyKind::Signed), &key.unit]),
-        })
-        .collect();
-    let by = match keys.is_empty() {
-        true => ", one row".to_owned(),
-        false => format!(" by {}, at most {} rows", keys.join(", "), table.rows),
-    };
-    format!("{}: {from}{}: {}{by}", table.name, table.attach, measures.join(", "))
+/// An expression's text, for the name of a column that was given none.
+pub(crate) fn column_name(text: &str) -> Option<String> {
+    let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    match expression::expression(text).map(Spanned::into_inner) {
+        Ok(Expression::Name(name)) if is_name(&name) => Some(name),
+        Ok(Expression::Field(_, name)) if is_name(&name) => Some(name),
+        Ok(Expression::Call(_, arguments)) => match arguments.first().map(Spanned::get_ref) {
+            Some(Expression::Field(_, name) | Expression::Name(name)) => Some(name.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
 }

@@ -1,11 +1,13 @@
 //! Tracepoints and their fields, as tracefs describes them (Documentation/trace/events.rst).
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::record::{ADDRESS, Content, Field, Layout, NOT_A_NUMBER, Number, Record};
+use super::record::{Content, Field, Layout, NOT_A_NUMBER, Names, Number, Record, Type, Typed};
 use crate::error::{Error, Kind, Result};
+use crate::table::{Access, Text, Value};
 
 /// The largest description that is read; the kernel's largest is below 16 KiB.
 const LARGEST_FORMAT: usize = 1 << 20;
@@ -14,7 +16,10 @@ const LARGEST_RECORD: u32 = 8192;
 /// The bytes in which every record begins, and which a program may not read.
 const COMMON_BYTES: u32 = 8;
 
-const TEXT: &str = "text fields other than comm are not supported";
+/// Bytes of a text whose length the record does not bound.
+const LONGEST_TEXT: u32 = 64;
+/// Values of a field that have names.
+const MOST_NAMES: usize = 4096;
 
 /// Where tracefs is mounted: by itself, or within debugfs as older systems have it.
 pub(crate) fn mounts() -> [PathBuf; 2] {
@@ -77,6 +82,21 @@ pub(crate) fn format(events: &Path, category: &str, name: &str) -> Result<Option
     }
 }
 
+/// The number by which perf events know a tracepoint.
+pub(crate) fn id(events: &Path, category: &str, name: &str) -> Result<u64> {
+    let path = events.join(category).join(name).join("id");
+    let text = fs::read_to_string(&path).map_err(|error| Error::from(error).context(path.display()))?;
+    text.trim().parse().map_err(|_| Error::new(Kind::Unavailable, format!("{} is no number", path.display())))
+}
+
+/// The functions in which the kernel allows probes; nothing if it does not say.
+pub(crate) fn functions(mounts: &[PathBuf]) -> Option<Vec<String>> {
+    let text =
+        mounts.iter().find_map(|mount| fs::read_to_string(mount.join("available_filter_functions")).ok())?;
+    // `name` or `name [module]`.
+    Some(text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
+}
+
 /// Reads a description. Lines that are not understood are passed over, for a later kernel may have more.
 pub(crate) fn parse(category: &str, text: &str) -> Record {
     let lines: Vec<Line<'_>> = text.lines().filter_map(Line::parse).collect();
@@ -89,10 +109,10 @@ pub(crate) fn parse(category: &str, text: &str) -> Record {
         .map(|line| Field {
             name: line.name.to_owned(),
             c_type: line.c_type(),
-            content: line.content(system_call),
+            content: line.content(Layout::Packed { bytes }, system_call, symbols(text, line.name)),
         })
         .collect();
-    Record { layout: Layout::Packed { bytes }, fields }
+    Record { fields, result: None }
 }
 
 /// `field:unsigned long args[6]; offset:16; size:48; signed:0;`
@@ -141,39 +161,68 @@ impl<'a> Line<'a> {
         self.length.map_or_else(|| self.element.to_owned(), |length| format!("{}[{length}]", self.element))
     }
 
-    fn content(&self, system_call: bool) -> Content {
+    fn content(&self, layout: Layout, system_call: bool, names: Option<Names>) -> Content {
         let Self { offset, size, signed, .. } = *self;
-        if self.element.starts_with("__data_loc") || self.element.starts_with("__rel_loc") {
-            let text = self.element.trim_start_matches("__data_loc").trim_start_matches("__rel_loc").trim();
-            return Content::Unusable(if text == "char" { TEXT } else { "its length varies" });
+        let located = ["__data_loc", "__rel_loc"].into_iter().find(|kind| self.element.starts_with(kind));
+        if let Some(kind) = located {
+            let is_text = self.element.trim_start_matches(kind).trim() == "char";
+            let text = Text::Located { offset, relative: kind == "__rel_loc" };
+            return if is_text {
+                Content::Text(text, LONGEST_TEXT)
+            } else {
+                Content::Unusable("its length varies")
+            };
         }
         let whole = |bytes| matches!(bytes, 1 | 2 | 4 | 8);
         if let Some(length) = self.length {
             let count = length.parse().ok().filter(|count| *count > 0 && size % count == 0);
             return match (self.element.trim_start_matches("const "), count) {
-                ("char", _) => Content::Unusable(TEXT),
+                ("char", _) => Content::Text(Text::Context { offset, bytes: size }, size),
                 (_, Some(count)) if !self.address() && whole(size / count) => {
-                    Content::Numbers(Number { offset, bytes: size / count, signed }, count)
+                    let bytes = size / count;
+                    let number =
+                        |index| layout.number(Number { offset: offset + index * bytes, bytes, signed });
+                    Content::Values((0..count).map(number).collect())
                 }
                 _ => Content::Unusable(NOT_A_NUMBER),
             };
         }
-        if system_call && size == 8 {
-            let (bytes, signed) = argument(self.element);
-            return Content::Number(Number { offset, bytes, signed });
-        }
-        if self.address() {
-            return Content::Unusable(ADDRESS);
-        }
-        if !whole(size) {
+        let (bytes, signed) = if system_call && size == 8 { argument(self.element) } else { (size, signed) };
+        if !whole(bytes) {
             return Content::Unusable(NOT_A_NUMBER);
         }
-        Content::Number(Number { offset, bytes: size, signed })
+        let value = Value::Context(layout.load(Number { offset, bytes, signed }));
+        let kind = match self.address() {
+            // What a system call is given points to the caller's memory.
+            true => Type::Pointer { to: 0, access: if system_call { Access::User } else { Access::Kernel } },
+            false => Type::Integer { bits: bytes * 8, signed, names },
+        };
+        Content::Value(Typed { value, kind })
     }
 
     fn address(&self) -> bool {
         self.element.contains('*')
     }
+}
+
+/// The names of a field's values, from `__print_symbolic(REC->field, { 0, "HI" }, { 1, "TIMER" })` in the line that
+/// says how a record is printed.
+fn symbols(text: &str, field: &str) -> Option<Names> {
+    let (_, print) = text.split_once("print fmt:")?;
+    let (_, rest) = print.split_once(&format!("__print_symbolic(REC->{field},"))?;
+    // Names have no parentheses; without an end there is nothing to read.
+    let (list, _) = rest.split_once(")")?;
+    let pairs = list.split('{').skip(1).filter_map(|pair| {
+        let (number, name) = pair.split_once(',')?;
+        let number = number.trim();
+        let number = match number.strip_prefix("0x") {
+            Some(digits) => u64::from_str_radix(digits, 16).ok()?,
+            None => number.parse::<i64>().ok()?.cast_unsigned(),
+        };
+        Some((number, name.split('"').nth(1)?.to_owned()))
+    });
+    let names: BTreeMap<u64, String> = pairs.take(MOST_NAMES).collect();
+    (!names.is_empty()).then(|| names.into())
 }
 
 /// Bytes and sign of a system call's argument. Its record has eight bytes for each and calls none of them
@@ -213,22 +262,22 @@ mod tests {
 
     use super::*;
 
-    fn number(record: &Record, name: &str) -> (u32, u32, bool) {
-        let field = record.fields.iter().find(|field| field.name == name).unwrap();
-        match field.content {
-            Content::Number(Number { offset, bytes, signed }) => (offset, bytes, signed),
-            other => panic!("{name}: {other:?}"),
-        }
+    fn content<'a>(record: &'a Record, name: &str) -> &'a Content {
+        &record.fields.iter().find(|field| field.name == name).unwrap().content
     }
 
-    fn content(record: &Record, name: &str) -> Content {
-        record.fields.iter().find(|field| field.name == name).unwrap().content
+    fn number(record: &Record, name: &str) -> (u32, u32, bool) {
+        match content(record, name) {
+            Content::Value(Typed { value: Value::Context(load), .. }) => {
+                (load.offset, load.bytes, load.signed)
+            }
+            other => panic!("{name}: {other:?}"),
+        }
     }
 
     #[test]
     fn system_call_arguments_have_the_width_and_sign_of_their_type() {
         let read = parse("syscalls", include_str!("fixtures/events/syscalls/sys_enter_read/format"));
-        assert_eq!(read.layout, Layout::Packed { bytes: 40 });
         assert_eq!(number(&read, "fd"), (16, 4, false));
         assert_eq!(number(&read, "buf"), (24, 8, false));
         assert_eq!(number(&read, "count"), (32, 8, false));
@@ -240,35 +289,47 @@ mod tests {
         let openat = parse("syscalls", include_str!("fixtures/events/syscalls/sys_enter_openat/format"));
         assert_eq!(number(&openat, "dfd"), (16, 4, true));
         assert_eq!(number(&openat, "mode"), (40, 2, false));
+        let Content::Value(filename) = content(&openat, "filename") else { panic!("it is an address") };
+        assert_eq!(filename.kind, Type::Pointer { to: 0, access: Access::User });
     }
 
     #[test]
     fn records_of_other_tracepoints() {
         let switch = parse("sched", include_str!("fixtures/events/sched/sched_switch/format"));
-        assert_eq!(content(&switch, "prev_comm"), Content::Unusable(TEXT));
+        assert!(matches!(content(&switch, "prev_comm"), Content::Text(Text::Context { bytes: 16, .. }, 16)));
         assert_eq!(number(&switch, "next_prio"), (60, 4, true));
         assert!(switch.fields.iter().all(|field| !field.name.starts_with("common_")));
         let enter = parse("raw_syscalls", include_str!("fixtures/events/raw_syscalls/sys_enter/format"));
-        let first = Number { offset: 16, bytes: 8, signed: false };
-        assert_eq!(content(&enter, "args"), Content::Numbers(first, 6));
+        assert!(matches!(content(&enter, "args"), Content::Values(values) if values.len() == 6));
         let block = parse("block", include_str!("fixtures/events/block/block_rq_issue/format"));
-        assert_eq!(content(&block, "cmd"), Content::Unusable(TEXT));
+        assert!(matches!(content(&block, "cmd"), Content::Text(Text::Located { relative: false, .. }, _)));
         assert_eq!(number(&block, "sector"), (16, 8, false));
         let skb = parse("skb", include_str!("fixtures/events/skb/kfree_skb/format"));
-        assert_eq!(content(&skb, "skbaddr"), Content::Unusable(ADDRESS));
+        let Content::Value(address) = content(&skb, "skbaddr") else { panic!("it is an address") };
+        assert_eq!(address.kind, Type::Pointer { to: 0, access: Access::Kernel });
         assert_eq!(number(&skb, "protocol").1, 2);
+    }
+
+    #[test]
+    fn values_that_are_printed_by_name_have_it() {
+        let text = "print fmt: \"vec=%u [action=%s]\", REC->vec, __print_symbolic(REC->vec, { 0, \"HI\" }, { 0x1, \"TIMER\" }, { -2, \"X\" })";
+        let names = symbols(text, "vec").unwrap();
+        let expected = [(0, "HI"), (1, "TIMER"), (-2i64 as u64, "X")];
+        assert_eq!(*names, expected.into_iter().map(|(number, name)| (number, name.to_owned())).collect());
+        assert_eq!(symbols(text, "ve"), None);
+        assert_eq!(symbols("print fmt: __print_symbolic(REC->vec, { 0, ", "vec"), None);
     }
 
     proptest! {
         #[test]
         fn no_text_panics(text in ".{0,200}", line in "field:[a-z\\[\\]* ]{0,20};\toffset:[0-9]{0,11};\tsize:[0-9]{0,11};\tsigned:[0-9];") {
             parse("x", &text);
-            let record = parse("syscalls", &line);
-            for field in &record.fields {
-                if let Content::Number(number) | Content::Numbers(number, _) = field.content {
-                    record.load(number);
-                }
-            }
+            parse("syscalls", &line);
+        }
+
+        #[test]
+        fn no_names_panic(text in "[ {}(),a-zA-Z0-9x\">-]{0,80}") {
+            symbols(&format!("print fmt: __print_symbolic(REC->a,{text}"), "a");
         }
     }
 }

@@ -13,7 +13,7 @@ use object::read::elf::{NoteIterator, SectionHeader};
 use super::binary::{Binary, Header, Section};
 use super::nearest::did_you_mean;
 use super::operand;
-pub(crate) use super::operand::{Argument, Place, Register};
+pub(crate) use super::operand::{Argument, Place};
 use crate::error::{Error, Kind, Result};
 use crate::escape::escape;
 

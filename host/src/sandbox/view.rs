@@ -230,7 +230,8 @@ impl Column {
             DataType::Boolean | DataType::UInt64 => Kind::U64,
             DataType::Int64 => Kind::S64,
             DataType::Dictionary(_, _) => Kind::Text,
-            DataType::Struct(fields) if fields.len() == 2 => Kind::F64,
+            // An average has two parts, statistics have four, a histogram has three.
+            DataType::Struct(fields) if fields.len() != 3 => Kind::F64,
             DataType::Struct(_) => Kind::Buckets,
             _ => return None,
         };
@@ -269,9 +270,9 @@ fn convert(array: &ArrayRef) -> Option<Data> {
             let counts = numbers(parts.column(0))?.0;
             let (words, signed) = numbers(parts.column(1))?;
             let sums = Sums { words, signed };
-            match parts.columns().get(2) {
-                None => Data::Average(Average::new(counts, sums)),
-                Some(lists) => buckets(counts, sums, lists)?,
+            match parts.columns() {
+                [_, _, lists] => buckets(counts, sums, lists)?,
+                _ => Data::Average(Average::new(counts, sums)),
             }
         }
         _ => return None,

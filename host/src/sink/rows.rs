@@ -56,6 +56,7 @@ pub struct Measure<'a> {
 enum MeasureColumn<'a> {
     Number(Numbers<'a>),
     Avg { count: &'a UInt64Array, sum: Numbers<'a> },
+    Stats { count: &'a UInt64Array, sum: Numbers<'a>, min: Numbers<'a>, max: Numbers<'a> },
     Hist { count: &'a UInt64Array, sum: Numbers<'a>, buckets: &'a ListArray, bucket: BucketColumns<'a> },
 }
 
@@ -70,8 +71,21 @@ struct BucketColumns<'a> {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum MeasureValue {
+    /// The least or the greatest of no values.
+    Null,
     Number(i128),
-    Avg { count: u64, sum: i128, avg: Option<f64> },
+    Avg {
+        count: u64,
+        sum: i128,
+        avg: Option<f64>,
+    },
+    Stats {
+        count: u64,
+        sum: i128,
+        avg: Option<f64>,
+        min: Option<i128>,
+        max: Option<i128>,
+    },
     Hist(Histogram),
 }
 
@@ -168,7 +182,7 @@ impl<'a> Key<'a> {
         let column = match (kind, numbers) {
             ("unsigned", Some(numbers @ Numbers::Unsigned(_))) => KeyColumn::Number(numbers),
             ("signed", Some(numbers @ Numbers::Signed(_))) => KeyColumn::Number(numbers),
-            ("text", None) => {
+            ("text" | "stack", None) => {
                 let text = column.as_dictionary_opt::<UInt32Type>().and_then(|dictionary| {
                     let texts = dictionary.values().as_string_opt::<i32>()?;
                     Some(KeyColumn::Text { codes: dictionary.keys(), texts })
@@ -197,13 +211,14 @@ impl<'a> Measure<'a> {
     fn new(field: &'a Field, column: &'a ArrayRef) -> Result<Self> {
         let mismatch = || mismatch(field.name());
         let kind = meta(field, "weir.kind");
-        let kind = MeasureKind::ALL.into_iter().find(|known| known.name() == kind).ok_or_else(mismatch)?;
+        let kind = MeasureKind::named(kind).ok_or_else(mismatch)?;
         let read = match kind {
             MeasureKind::Count | MeasureKind::Sum | MeasureKind::Min | MeasureKind::Max => {
                 Numbers::of(column).map(MeasureColumn::Number)
             }
             MeasureKind::Avg => average(column),
-            MeasureKind::Hist => histogram(column),
+            MeasureKind::Stats => stats(column),
+            MeasureKind::Hist(_) | MeasureKind::Lhist { .. } => histogram(column),
         };
         let column = read.ok_or_else(mismatch)?;
         if kind == MeasureKind::Count && !matches!(column, MeasureColumn::Number(Numbers::Unsigned(_))) {
@@ -215,19 +230,27 @@ impl<'a> Measure<'a> {
     /// Whether what is measured is a signed number.
     #[must_use]
     pub fn is_signed(&self) -> bool {
-        let (MeasureColumn::Number(sum) | MeasureColumn::Avg { sum, .. } | MeasureColumn::Hist { sum, .. }) =
-            self.column;
+        let (MeasureColumn::Number(sum)
+        | MeasureColumn::Avg { sum, .. }
+        | MeasureColumn::Stats { sum, .. }
+        | MeasureColumn::Hist { sum, .. }) = self.column;
         matches!(sum, Numbers::Signed(_))
     }
 
     #[must_use]
     pub fn value(&self, row: usize) -> MeasureValue {
         match &self.column {
-            MeasureColumn::Number(numbers) => MeasureValue::Number(numbers.value(row)),
+            MeasureColumn::Number(numbers) => {
+                numbers.get(row).map_or(MeasureValue::Null, MeasureValue::Number)
+            }
             MeasureColumn::Avg { count, sum } => {
                 let (count, sum) = (count.value(row), sum.value(row));
-                let avg = (count > 0).then(|| sum as f64 / count as f64);
-                MeasureValue::Avg { count, sum, avg }
+                MeasureValue::Avg { count, sum, avg: mean(sum, count) }
+            }
+            MeasureColumn::Stats { count, sum, min, max } => {
+                let (count, sum) = (count.value(row), sum.value(row));
+                let (min, max) = (min.get(row), max.get(row));
+                MeasureValue::Stats { count, sum, avg: mean(sum, count), min, max }
             }
             MeasureColumn::Hist { count, sum, buckets, bucket } => {
                 let offsets = buckets.value_offsets();
@@ -243,6 +266,17 @@ impl<'a> Measure<'a> {
             }
         }
     }
+}
+
+fn mean(sum: i128, count: u64) -> Option<f64> {
+    (count > 0).then(|| sum as f64 / count as f64)
+}
+
+fn stats(column: &ArrayRef) -> Option<MeasureColumn<'_>> {
+    let parts = column.as_struct_opt()?;
+    let count = parts.column_by_name("count")?.as_primitive_opt()?;
+    let number = |name: &str| Numbers::of(parts.column_by_name(name)?);
+    Some(MeasureColumn::Stats { count, sum: number("sum")?, min: number("min")?, max: number("max")? })
 }
 
 fn average(column: &ArrayRef) -> Option<MeasureColumn<'_>> {

@@ -13,8 +13,7 @@ use proptest::prelude::*;
 use weir::escape::escape;
 use weir::event::{Event, Totals};
 use weir::snapshot::{self, Coverage, Interval, Snapshot, Spans, bucket_type};
-use weir::table::{Attach, KeyColumn, KeyKind, MeasureColumn, MeasureKind, TableSpec};
-use weir_abi::Source;
+use weir::table::{KeyColumn, KeyKind, MeasureColumn, MeasureKind, TableSpec};
 
 /// 2026-11-22T10:00:00Z.
 pub(crate) const BEGAN: Duration = Duration::from_secs(1_795_341_600);
@@ -47,14 +46,13 @@ pub(crate) fn table(
 ) -> TableSpec {
     TableSpec {
         name: name.to_owned(),
-        attach: Attach::BtfTracepoint { name: "sys_enter".to_owned() },
-        from: None,
+        probes: Vec::new(),
+        starts: Vec::new(),
         keys: keys
             .iter()
             .map(|(name, kind)| KeyColumn {
                 name: (*name).to_owned(),
-                kind: *kind,
-                source: Source::default(),
+                kind: kind.clone(),
                 unit: String::new(),
             })
             .collect(),
@@ -64,12 +62,11 @@ pub(crate) fn table(
                 name: (*name).to_owned(),
                 kind: *kind,
                 signed: *signed,
-                source: Source::default(),
+                conditional: false,
                 unit: (*unit).to_owned(),
             })
             .collect(),
-        clauses: Vec::new(),
-        saved: Vec::new(),
+        saved: 0,
         rows: 1000,
         include_self: false,
     }
@@ -77,20 +74,20 @@ pub(crate) fn table(
 
 /// How often who opened files.
 pub(crate) fn opens() -> TableSpec {
-    table("opens", &[("comm", KeyKind::Text)], &[("calls", MeasureKind::Count, false, "")])
+    table("opens", &[("comm", KeyKind::Text(16))], &[("calls", MeasureKind::Count, false, "")])
 }
 
 /// One of each kind.
 pub(crate) fn reads() -> TableSpec {
     table(
         "reads",
-        &[("comm", KeyKind::Text), ("pid", KeyKind::Unsigned), ("ret", KeyKind::Signed)],
+        &[("comm", KeyKind::Text(16)), ("pid", KeyKind::Unsigned), ("ret", KeyKind::Signed)],
         &[
             ("calls", MeasureKind::Count, false, ""),
             ("bytes", MeasureKind::Sum, false, ""),
             ("least", MeasureKind::Min, true, ""),
             ("mean", MeasureKind::Avg, true, ""),
-            ("latency", MeasureKind::Hist, false, "ns"),
+            ("latency", MeasureKind::Hist(0), false, "ns"),
         ],
     )
 }
@@ -136,7 +133,7 @@ fn batch(table: &TableSpec, number: u64, rows: &[Row]) -> RecordBatch {
     ];
     for (at, key) in table.keys.iter().enumerate() {
         let cells = rows.iter().map(|(keys, _)| keys.as_ref().map_or(&Key::Null, |keys| &keys[at]));
-        if key.kind == KeyKind::Text {
+        if key.kind.is_text() {
             let mut builder = StringDictionaryBuilder::<UInt32Type>::new();
             cells.for_each(|cell| match cell {
                 Key::Text(bytes) => builder.append_value(escape(bytes)),
@@ -166,7 +163,7 @@ fn measures<'a>(measure: &MeasureColumn, cells: impl Iterator<Item = &'a Value> 
     let (count, sum) = (numbers(false, count), numbers(signed, sum));
     let DataType::Struct(fields) = field_type(measure) else { return sum };
     let mut children = vec![count, sum];
-    if measure.kind == MeasureKind::Hist {
+    if measure.kind.is_histogram() {
         let lists = cells.map(|cell| if let Value::Hist(.., buckets) = cell { &buckets[..] } else { &[] });
         let offsets = OffsetBuffer::from_lengths(lists.clone().map(<[_]>::len));
         let buckets: Vec<_> = lists.flatten().copied().collect();
@@ -224,7 +221,7 @@ pub(crate) fn put_run(sink: &mut dyn weir::sink::Sink, tables: &[TableSpec], int
 
 /// Any table, with the rows of some intervals of it.
 pub(crate) fn any_run() -> impl Strategy<Value = (TableSpec, Vec<(Coverage, Vec<Row>)>)> {
-    let key = prop::sample::select(vec![KeyKind::Unsigned, KeyKind::Signed, KeyKind::Text]);
+    let key = prop::sample::select(vec![KeyKind::Unsigned, KeyKind::Signed, KeyKind::Text(16)]);
     let measure = (prop::sample::select(MeasureKind::ALL.to_vec()), any::<bool>());
     (prop::collection::vec(key, 0..4), prop::collection::vec(measure, 1..4)).prop_flat_map(
         |(keys, measures)| {
@@ -267,7 +264,7 @@ fn any_rows(table: &TableSpec) -> impl Strategy<Value = Vec<Row>> + use<> {
         .iter()
         .map(|key| {
             let value = match key.kind {
-                KeyKind::Text => prop::collection::vec(any::<u8>(), 0..16).prop_map(Key::Text).boxed(),
+                KeyKind::Text(_) => prop::collection::vec(any::<u8>(), 0..16).prop_map(Key::Text).boxed(),
                 kind => number(kind == KeyKind::Signed).prop_map(Key::Number).boxed(),
             };
             prop_oneof![9 => value, 1 => Just(Key::Null)]
@@ -282,7 +279,7 @@ fn any_rows(table: &TableSpec) -> impl Strategy<Value = Vec<Row>> + use<> {
                 MeasureKind::Avg => {
                     (any::<u64>(), number).prop_map(|(count, sum)| Value::Avg(count, sum)).boxed()
                 }
-                MeasureKind::Hist => {
+                MeasureKind::Hist(_) => {
                     let bucket = (number.clone(), prop::option::of(number.clone()), any::<u64>());
                     (any::<u64>(), number, prop::collection::vec(bucket, 0..5))
                         .prop_map(|(count, sum, buckets)| Value::Hist(count, sum, buckets))

@@ -87,8 +87,8 @@ fn keys_that_differ_look_different() {
 fn few_histograms_are_drawn() {
     let table = table(
         "read_latency",
-        &[("comm", KeyKind::Text)],
-        &[("calls", MeasureKind::Count, false, ""), ("latency", MeasureKind::Hist, false, "ns")],
+        &[("comm", KeyKind::Text(16))],
+        &[("calls", MeasureKind::Count, false, ""), ("latency", MeasureKind::Hist(0), false, "ns")],
     );
     let cat = Value::Hist(78, 100_000, vec![(0, Some(1), 1), (1024, Some(2048), 51), (2048, Some(4096), 25)]);
     let dd = Value::Hist(1, 1 << 63, vec![(1 << 63, None, 1)]);
@@ -117,7 +117,7 @@ read_latency, interval 1 (1.00s from 10:00:01): 79 events in 2 rows, 0 in overfl
 
 #[test]
 fn a_histogram_without_keys_stands_alone() {
-    let table = table("sizes", &[], &[("size", MeasureKind::Hist, true, "")]);
+    let table = table("sizes", &[], &[("size", MeasureKind::Hist(0), true, "")]);
     let sizes = Value::Hist(6, 0, vec![(i64::MIN.into(), Some(0), 2), (1024, Some(2048), 4)]);
     assert_eq!(
         rows(&snapshot(&table, interval(1, false), coverage(6), &[(Some(vec![]), vec![sizes])])),

@@ -15,7 +15,7 @@ use arrow::datatypes::{DataType, Field, SchemaRef};
 use weir::event::{MetricValue, Output};
 use weir::sandbox::{Answer, Limits, Plugin, Sandbox};
 use weir::snapshot::{Coverage, Interval, Snapshot, bucket_type, schema};
-use weir::table::{Attach, KeyColumn, KeyKind, MeasureColumn, MeasureKind, TableSpec};
+use weir::table::{KeyColumn, KeyKind, MeasureColumn, MeasureKind, TableSpec};
 
 /// Longer than anything here takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -52,28 +52,26 @@ pub(crate) fn well_behaved() -> Plugin {
 }
 
 pub(crate) fn table_schema() -> SchemaRef {
-    let source = Default::default();
-    let key = |name: &str, kind| KeyColumn { name: name.to_owned(), kind, source, unit: String::new() };
+    let key = |name: &str, kind| KeyColumn { name: name.to_owned(), kind, unit: String::new() };
     let measure = |name: &str, kind, unit: &str| MeasureColumn {
         name: name.to_owned(),
         kind,
         signed: false,
-        source,
+        conditional: false,
         unit: unit.to_owned(),
     };
     schema(&TableSpec {
         name: "reads".to_owned(),
-        attach: Attach::RawTracepoint { name: "sys_enter".to_owned() },
-        from: None,
-        keys: vec![key("pid", KeyKind::Unsigned), key("comm", KeyKind::Text)],
+        probes: Vec::new(),
+        starts: Vec::new(),
+        keys: vec![key("pid", KeyKind::Unsigned), key("comm", KeyKind::Text(16))],
         measures: vec![
             measure("calls", MeasureKind::Count, ""),
             measure("bytes", MeasureKind::Sum, "B"),
             measure("size", MeasureKind::Avg, "B"),
-            measure("latency", MeasureKind::Hist, "ns"),
+            measure("latency", MeasureKind::Hist(0), "ns"),
         ],
-        clauses: Vec::new(),
-        saved: Vec::new(),
+        saved: 0,
         rows: 1_000_000,
         include_self: false,
     })

@@ -1,3 +1,4 @@
+use super::super::operand::Register;
 use super::*;
 use crate::probe::binary::tests::{CODE, DATA, Tiny};
 

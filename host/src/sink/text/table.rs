@@ -61,8 +61,9 @@ pub(super) fn rows(snapshot: &Snapshot) -> Result<String> {
 /// What rows are ordered by.
 fn size(value: &MeasureValue) -> f64 {
     match value {
+        MeasureValue::Null => f64::MIN,
         MeasureValue::Number(number) => *number as f64,
-        MeasureValue::Avg { avg, .. } => avg.unwrap_or_default(),
+        MeasureValue::Avg { avg, .. } | MeasureValue::Stats { avg, .. } => avg.unwrap_or_default(),
         MeasureValue::Hist(histogram) => histogram.count as f64,
     }
 }
@@ -86,10 +87,16 @@ impl Grid {
                 true => String::new(),
                 false => key_cell(key, *row),
             };
-            columns.push(Column::new(key.name, order.iter().map(cell), key.kind == "text"));
+            columns.push(Column::new(key.name, order.iter().map(cell), matches!(key.kind, "text" | "stack")));
         }
         for measure in &rows.measures {
-            if measure.kind != MeasureKind::Hist {
+            if measure.kind == MeasureKind::Stats {
+                for (name, part) in [("avg", stats_avg as StatsCell), ("min", stats_min), ("max", stats_max)]
+                {
+                    let cells = order.iter().map(|row| part(measure, *row));
+                    columns.push(Column::new(&format!("{} {name}", measure.name), cells, false));
+                }
+            } else if !measure.kind.is_histogram() {
                 let cells = order.iter().map(|row| value_cell(measure, *row));
                 columns.push(Column::new(measure.name, cells, false));
             } else if quantiles {
@@ -154,8 +161,32 @@ fn value_cell(measure: &Measure<'_>, row: usize) -> String {
         // What is counted has no unit, whatever is measured beside it.
         MeasureValue::Number(number) if measure.kind == MeasureKind::Count => integer(number),
         MeasureValue::Number(number) => quantity(number, measure.unit),
+        MeasureValue::Null | MeasureValue::Stats { .. } => "-".to_owned(),
         MeasureValue::Avg { avg, .. } => avg.map_or("-".to_owned(), |avg| average(avg, measure.unit)),
         MeasureValue::Hist(histogram) => integer(histogram.count.into()),
+    }
+}
+
+type StatsCell = fn(&Measure<'_>, usize) -> String;
+
+fn stats_avg(measure: &Measure<'_>, row: usize) -> String {
+    match measure.value(row) {
+        MeasureValue::Stats { avg: Some(avg), .. } => average(avg, measure.unit),
+        _ => "-".to_owned(),
+    }
+}
+
+fn stats_min(measure: &Measure<'_>, row: usize) -> String {
+    match measure.value(row) {
+        MeasureValue::Stats { min: Some(min), .. } => quantity(min, measure.unit),
+        _ => "-".to_owned(),
+    }
+}
+
+fn stats_max(measure: &Measure<'_>, row: usize) -> String {
+    match measure.value(row) {
+        MeasureValue::Stats { max: Some(max), .. } => quantity(max, measure.unit),
+        _ => "-".to_owned(),
     }
 }
 

@@ -1,0 +1,238 @@
+//! Attaching a loaded program to its points.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use aya_obj::generated::perf_event_attr;
+use rustix::io::Errno;
+
+use super::bpf::{self, Scope};
+use super::cpus;
+use crate::error::{Error, Kind, Result};
+use crate::probe::tracepoint_id;
+use crate::table::{Attach, PerfEvent, Period};
+
+/// What keeps a program attached; dropping it detaches. Links come before what they are made of.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    links: Vec<OwnedFd>,
+    events: Vec<OwnedFd>,
+    /// Events that every CPU has, and the CPUs that have them: others may come online later.
+    everywhere: Vec<(Attach, u64, Vec<u32>)>,
+}
+
+/// A point, and the cookie by which its program knows it.
+pub(super) type Point<'a> = (&'a Attach, u64);
+
+impl Links {
+    /// Attaches to each point by itself.
+    pub(super) fn add(&mut self, program: BorrowedFd<'_>, point: Point<'_>) -> Result<()> {
+        let (attach, cookie) = point;
+        let failed = |error: io::Error| attach_error(attach, &error);
+        match attach {
+            Attach::RawTracepoint { name } => {
+                self.links.push(bpf::open_raw_tracepoint(program, Some(&c_string(name)?)).map_err(failed)?);
+            }
+            Attach::BtfTracepoint { .. } | Attach::Function { .. } => {
+                self.links.push(bpf::open_raw_tracepoint(program, None).map_err(failed)?);
+            }
+            Attach::Profile(_) | Attach::Perf { .. } => {
+                self.everywhere.push((attach.clone(), cookie, Vec::new()));
+                self.keep_up(program)?;
+            }
+            _ => self.event(program, cookie, &mut event(attach)?).map_err(failed)?,
+        }
+        Ok(())
+    }
+
+    /// Attaches to many functions at once, where the kernel can do that; false, with nothing done, where it cannot.
+    pub(super) fn add_kprobes(
+        &mut self,
+        program: BorrowedFd<'_>,
+        points: &[Point<'_>],
+        at_return: bool,
+    ) -> Result<bool> {
+        let names = points.iter().map(|(attach, _)| match attach {
+            Attach::Kprobe { function, .. } => c_string(function),
+            other => Err(Error::new(Kind::Software, format!("{other} is no kprobe"))),
+        });
+        let names = names.collect::<Result<Vec<CString>>>()?;
+        let names: Vec<_> = names.iter().map(CString::as_c_str).collect();
+        let cookies: Vec<u64> = points.iter().map(|(_, cookie)| *cookie).collect();
+        Ok(bpf::link_kprobes(program, &names, &cookies, at_return).map(|link| self.links.push(link)).is_ok())
+    }
+
+    /// Attaches what every CPU has on those that came online since.
+    pub(super) fn keep_up(&mut self, program: BorrowedFd<'_>) -> Result<()> {
+        if self.everywhere.is_empty() {
+            return Ok(());
+        }
+        let online = cpus::online()?;
+        for (attach, cookie, having) in &mut self.everywhere {
+            // The event of a CPU that went offline is gone.
+            having.retain(|cpu| online.contains(cpu));
+            for cpu in &online {
+                if having.contains(cpu) {
+                    continue;
+                }
+                let failed = |error: io::Error| attach_error(attach, &error);
+                let mut event = event(attach)?;
+                event.scope = Scope::Cpu(*cpu);
+                let event_fd = bpf::open_event(&mut event.attributes, event.scope).map_err(failed)?;
+                let link = bpf::link_perf_event(program, event_fd.as_fd(), *cookie).map_err(failed)?;
+                bpf::enable_event(&event_fd).map_err(failed)?;
+                self.links.push(link);
+                self.events.push(event_fd);
+                having.push(*cpu);
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, program: BorrowedFd<'_>, cookie: u64, event: &mut Event) -> io::Result<()> {
+        let event_fd = bpf::open_event(&mut event.attributes, event.scope)?;
+        let link = bpf::link_perf_event(program, event_fd.as_fd(), cookie)?;
+        bpf::enable_event(&event_fd)?;
+        self.links.push(link);
+        self.events.push(event_fd);
+        Ok(())
+    }
+}
+
+/// A perf event to be opened, with the strings to which it points.
+struct Event {
+    attributes: perf_event_attr,
+    scope: Scope,
+    _name: Option<CString>,
+}
+
+impl Event {
+    fn new(kind: u32, config: u64) -> Self {
+        let mut attributes = bpf::blank_event();
+        (attributes.type_, attributes.config) = (kind, config);
+        attributes.set_disabled(1);
+        Self { attributes, scope: Scope::Cpu(0), _name: None }
+    }
+
+    /// At an offset into a named function or file.
+    fn at(mut self, name: CString, offset: u64) -> Self {
+        self.attributes.__bindgen_anon_3.config1 = name.as_ptr() as u64;
+        self.attributes.__bindgen_anon_4.config2 = offset;
+        self._name = Some(name);
+        self
+    }
+
+    fn of(mut self, pid: Option<u32>) -> Self {
+        if let Some(pid) = pid {
+            self.scope = Scope::Process(pid);
+        }
+        self
+    }
+
+    fn every(mut self, period: Period) -> Self {
+        match period {
+            Period::Hertz(hertz) => {
+                self.attributes.set_freq(1);
+                self.attributes.__bindgen_anon_1.sample_freq = hertz;
+            }
+            Period::Nanoseconds(nanoseconds) => self.attributes.__bindgen_anon_1.sample_period = nanoseconds,
+        }
+        self
+    }
+}
+
+/// PERF_TYPE_HARDWARE, PERF_TYPE_SOFTWARE and PERF_TYPE_TRACEPOINT, of `enum perf_type_id`.
+const HARDWARE: u32 = 0;
+const SOFTWARE: u32 = 1;
+const TRACEPOINT: u32 = 2;
+/// PERF_COUNT_SW_CPU_CLOCK.
+const CPU_CLOCK: u64 = 0;
+
+fn event(attach: &Attach) -> Result<Event> {
+    Ok(match attach {
+        Attach::Tracepoint { category, name } => Event::new(TRACEPOINT, tracepoint_id(category, name)?),
+        Attach::Kprobe { function, offset, at_return } => {
+            Event::new(pmu("kprobe", attach)?, (*at_return).into()).at(c_string(function)?, *offset)
+        }
+        Attach::Uprobe { binary, offset, at_return, pid, .. } => {
+            Event::new(pmu("uprobe", attach)?, (*at_return).into()).at(path(binary)?, *offset).of(*pid)
+        }
+        Attach::Usdt { binary, offset, semaphore, pid, .. } => {
+            // The upper half is where the kernel counts those who listen.
+            let config = semaphore.unwrap_or_default() << 32;
+            Event::new(pmu("uprobe", attach)?, config).at(path(binary)?, *offset).of(*pid)
+        }
+        Attach::Profile(period) | Attach::Interval(period) => Event::new(SOFTWARE, CPU_CLOCK).every(*period),
+        Attach::Perf { event: PerfEvent { hardware, number, .. }, count } => {
+            Event::new(if *hardware { HARDWARE } else { SOFTWARE }, *number)
+                .every(Period::Nanoseconds(*count))
+        }
+        Attach::RawTracepoint { .. } | Attach::BtfTracepoint { .. } | Attach::Function { .. } => {
+            return Err(Error::new(Kind::Software, format!("{attach} is no perf event")));
+        }
+    })
+}
+
+fn c_string(text: &str) -> Result<CString> {
+    CString::new(text).map_err(|_| Error::new(Kind::Config, "a name has a NUL in it"))
+}
+
+fn path(path: &Path) -> Result<CString> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::new(Kind::Config, "a path has a NUL in it"))
+}
+
+/// The number of a kind of perf event that has no fixed one.
+fn pmu(name: &str, attach: &Attach) -> Result<u32> {
+    let read = std::fs::read_to_string(format!("/sys/bus/event_source/devices/{name}/type"));
+    read.ok().and_then(|text| text.trim().parse().ok()).ok_or_else(|| {
+        Error::new(Kind::Unavailable, format!("{attach}: this kernel has no {name}s"))
+            .help(alternative(attach))
+    })
+}
+
+/// What to try in place of a kind of probe that a kernel does not have.
+pub(super) fn alternative(attach: &Attach) -> &'static str {
+    match attach {
+        Attach::Kprobe { .. } => {
+            "it was built without CONFIG_KPROBE_EVENTS; use fentry: or fexit: if it has them (weir doctor), or a tracepoint"
+        }
+        Attach::Uprobe { .. } | Attach::Usdt { .. } => "it was built without CONFIG_UPROBE_EVENTS",
+        Attach::Function { .. } => {
+            "it was built without CONFIG_FUNCTION_TRACER or does not allow trampolines; use kprobe: or kretprobe:, or a raw tracepoint"
+        }
+        Attach::BtfTracepoint { .. } => "use rawtracepoint: or tracepoint: instead",
+        Attach::Perf { event, .. } if event.hardware => {
+            "virtual machines often have no such counters; use software: events or profile:"
+        }
+        _ => "weir doctor says what this kernel can do",
+    }
+}
+
+/// What no privilege looks like, whatever was being done.
+pub(super) fn permission(doing: &str) -> Error {
+    Error::new(Kind::NoPermission, format!("{doing}: the kernel does not permit it to this user"))
+        .help("run as root, or with CAP_BPF and CAP_PERFMON (and, for tracepoint:, read access to tracefs)")
+}
+
+/// ENOTSUPP, which the kernel gives out though it is not meant for programs to see.
+const NOT_SUPPORTED: i32 = 524;
+
+pub(super) fn attach_error(attach: &Attach, error: &io::Error) -> Error {
+    let unavailable = |message: String| Error::new(Kind::Unavailable, message);
+    match Errno::from_io_error(error) {
+        Some(Errno::PERM | Errno::ACCESS) => permission(&format!("attaching to {attach}")),
+        Some(Errno::NOENT | Errno::NODEV) => {
+            unavailable(format!("this kernel has no {attach}")).help(alternative(attach))
+        }
+        Some(Errno::OPNOTSUPP) => {
+            unavailable(format!("this kernel cannot attach to {attach}")).help(alternative(attach))
+        }
+        _ if error.raw_os_error() == Some(NOT_SUPPORTED) => {
+            unavailable(format!("this kernel cannot attach to {attach}")).help(alternative(attach))
+        }
+        _ => unavailable(format!("{attach} cannot be attached to: {error}")),
+    }
+}
