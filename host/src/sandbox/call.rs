@@ -1,6 +1,7 @@
 //! One call of a plugin: everything that its host functions work on, gone when it ends but for what is kept.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +63,13 @@ impl Call {
                 format!("there is no table {number}; {} were granted", self.given.table_names.len());
             Failure::new("unknown", message)
         })
+    }
+
+    /// What is kept of a call that has ended. Lets go of the tables, because their memory is written to again
+    /// as soon as the host has the answer.
+    pub(super) fn end(&mut self) -> (State, Outputs) {
+        self.tables.clear();
+        (mem::take(&mut self.state), mem::take(&mut self.outputs))
     }
 
     /// Gives the answer to a question its number.

@@ -81,10 +81,11 @@ impl Sandbox {
         channel.send(&Claim::Loaded, Until::Ever).map_err(drop)?;
         let unconfigured = if self.configure { &mut self.runners[..] } else { &mut [] };
         for (number, runner) in (0u32..).zip(unconfigured) {
-            let (end, outputs) =
+            let (end, outputs, spent) =
                 self.pulse.during(|| runner.run(Export::Configure, IntervalOrder::default(), 0, &self.empty));
             let claim = Claim::Configured { plugin: number, end, outputs };
             channel.send(&claim, Until::Ever).map_err(drop)?;
+            drop(spent);
         }
         while let Ok(order) = channel.receive_until(Until::Ever) {
             let Order::Analyze { interval, slot, tables, plugins } = order else { return Err(()) };
@@ -92,7 +93,7 @@ impl Sandbox {
             let last = plugins.len().saturating_sub(1);
             for (place, call) in plugins.into_iter().enumerate() {
                 let runner = self.runners.get_mut(call.plugin as usize).ok_or(())?;
-                let (end, outputs) =
+                let (end, outputs, spent) =
                     self.pulse.during(|| runner.run(Export::Analyze, interval, call.skipped, &tables));
                 let claim = Claim::Answered { plugin: call.plugin, interval: interval.number, end, outputs };
                 if place == last {
@@ -100,6 +101,7 @@ impl Sandbox {
                     tables.clear();
                 }
                 channel.send(&claim, Until::Ever).map_err(drop)?;
+                drop(spent);
             }
         }
         Ok(())

@@ -89,13 +89,16 @@ impl Runner {
 
     /// Calls the plugin once. State and outputs are kept together, and only if it goes well; of `configure`,
     /// of which there is no interval to put anything out for, the state and the log.
+    ///
+    /// Nothing waits for what is left in the store, the instance, whose memory is wiped when it is dropped:
+    /// answer first. It has to be gone before the next call, because the pool has room for one.
     pub(super) fn run(
         &mut self,
         export: Export,
         interval: IntervalOrder,
         skipped: u32,
         tables: &[Arc<Table>],
-    ) -> (End, Vec<Put>) {
+    ) -> (End, Vec<Put>, Store<Call>) {
         let tables = self.granted(tables);
         let call = Call::new(self.given.clone(), interval, skipped, tables, self.state.clone());
         let mut store = Store::new(&self.engine, call);
@@ -114,12 +117,12 @@ impl Runner {
             }
             Err(error) => Err(fault(&error, store.data())),
         };
-        let Call { state, outputs, .. } = store.into_data();
+        let (state, outputs) = store.data_mut().end();
         if end.is_ok() {
             self.state = state;
         }
         let puts = outputs.finish(end.is_ok() && matches!(export, Export::Analyze));
-        (end, puts)
+        (end, puts, store)
     }
 
     fn call(&self, store: &mut Store<Call>, export: Export) -> wasmtime::Result<Result<(), Failure>> {
