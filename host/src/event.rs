@@ -152,6 +152,12 @@ pub enum Event<'a> {
         tables: &'a [(Arc<str>, SchemaRef)],
     },
     Snapshot(&'a Snapshot),
+    /// A table cost more than its budget in this interval, and counts nothing after it.
+    Detached {
+        table: &'a str,
+        interval: u64,
+        message: &'a str,
+    },
     Plugin {
         plugin: &'a str,
         interval: u64,

@@ -54,6 +54,13 @@ pub struct Spans {
     pub ends_unmatched: u64,
 }
 
+/// What programs cost the kernel, by its own statistics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    pub runs: u64,
+    pub nanoseconds: u64,
+}
+
 /// How complete a snapshot is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
@@ -67,6 +74,10 @@ pub struct Coverage {
     pub missed_reliable: bool,
     /// The values that a `min` or `max` may lack: their update was given up after too many others interfered.
     pub inexact: u64,
+    /// What the table's programs cost the kernel; nothing where it does not time programs.
+    pub kernel: Option<Cost>,
+    /// The table cost more than its budget in an earlier interval, and counts nothing any more.
+    pub detached: bool,
     /// Possible CPUs, all of which were merged.
     pub cpus: u32,
     /// For a table of spans.

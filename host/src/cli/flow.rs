@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::error::{Error, Result};
 use crate::event::{Event, Label, MetricValue, Output, Totals};
 use crate::sandbox::{Answer, Plugin, Sandbox};
+use crate::kernel::Detached;
 use crate::sink::Sink;
 use crate::snapshot::Snapshot;
 
@@ -59,6 +60,13 @@ impl<'a> Flow<'a> {
             self.sink.put(&Event::Snapshot(snapshot))?;
         }
         self.sandbox.as_mut().map_or(Ok(()), |sandbox| sandbox.analyze(&interval, snapshots))
+    }
+
+    /// Tells of tables that cost too much.
+    pub(super) fn detached(&mut self, tables: &[Detached]) -> Result<()> {
+        tables.iter().try_for_each(|Detached { table, interval, message }| {
+            self.sink.put(&Event::Detached { table, interval: *interval, message })
+        })
     }
 
     /// Passes on what plugins have answered by now.

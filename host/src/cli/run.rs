@@ -82,6 +82,7 @@ fn trace(config: &Config, tracing: &Tracing, plugins: Vec<Plugin>, sink: &mut dy
         }
         if now >= close {
             flow.interval(&tables.close()?)?;
+            flow.detached(&tables.detached())?;
             close = next(close, config.interval, Instant::now());
         }
     }

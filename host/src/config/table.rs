@@ -7,7 +7,7 @@ use crate::probe::plan::{Part, Points, Resolved, Written};
 use crate::probe::{Kernel, pattern};
 use crate::table::{Attach, KeyKind, TableSpec};
 
-const KEYS: [&str; 10] = ["on", "from", "to", "pair", "where", "by", "show", "keys", "pid", "include_self"];
+const KEYS: [&str; 11] = ["on", "from", "to", "pair", "where", "by", "show", "keys", "pid", "include_self", "budget"];
 /// Enough for the processes or files of a busy second, in little memory.
 const DEFAULT_ROWS: i64 = 10_000;
 /// A row with a stack takes a kilobyte for it.
@@ -96,7 +96,24 @@ pub(super) fn read(entry: &Entry<'_>, kernel: &Kernel) -> Result<TableSpec> {
         saved,
         rows: rows as u32,
         include_self: section.get("include_self").map_or(Ok(false), Entry::flag)?,
+        budget: section.get("budget").map(budget).transpose()?,
     })
+}
+
+/// A share of one CPU, in millionths.
+fn budget(entry: &Entry<'_>) -> Result<u32> {
+    let wrong = || {
+        entry
+            .value_error("`budget` must be from 0.01% to 100% of a CPU")
+            .help("write what the table's programs may take of one CPU: budget = \"1% cpu\"")
+    };
+    let text = entry.text()?;
+    let number = text.strip_suffix("cpu").unwrap_or(text).trim_end().strip_suffix('%').ok_or_else(wrong)?;
+    let percent: f64 = number.parse().map_err(|_| wrong())?;
+    if !(0.01..=100.0).contains(&percent) {
+        return Err(wrong());
+    }
+    Ok((percent * 10_000.0) as u32)
 }
 
 /// What is counted, and where spans start.

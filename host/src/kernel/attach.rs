@@ -92,6 +92,10 @@ impl Links {
         Ok(())
     }
 
+    pub(super) fn each(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.links.iter().map(AsFd::as_fd)
+    }
+
     fn event(&mut self, program: BorrowedFd<'_>, cookie: u64, event: &mut Event) -> io::Result<()> {
         let event_fd = bpf::open_event(&mut event.attributes, event.scope)?;
         let link = bpf::link_perf_event(program, event_fd.as_fd(), cookie)?;

@@ -113,10 +113,20 @@ impl Programs {
         Ok(())
     }
 
+    /// What keeps kprobes attached.
+    pub(super) fn kprobe_links(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let programs = self.programs.iter().zip(&self.links);
+        programs.filter(|(program, _)| is_kprobe(program)).flat_map(|(_, links)| links.each())
+    }
+
     /// Each program, with a point to which it is attached.
     pub(super) fn each(&self) -> impl Iterator<Item = (BorrowedFd<'_>, &Attach)> {
         self.programs.iter().filter_map(|program| Some((program.fd.as_fd(), &program.points.first()?.0)))
     }
+}
+
+fn is_kprobe(program: &Program) -> bool {
+    matches!(program.points.first(), Some((Attach::Kprobe { .. }, _)))
 }
 
 /// Probes that one program can serve: of one kind, and with the same expressions.

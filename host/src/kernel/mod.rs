@@ -14,6 +14,7 @@
 mod attach;
 mod bpf;
 pub(crate) mod code;
+mod counted;
 pub(crate) mod cpus;
 mod dictionary;
 mod histogram;
@@ -22,26 +23,35 @@ mod keys;
 mod load;
 mod mapped;
 mod merge;
-mod missed;
 mod object;
 mod plan;
 mod rows;
+mod share;
 mod table;
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::{Error, Kind, Result};
 use crate::snapshot::{Interval, Snapshot};
 use crate::table::TableSpec;
+use share::Share;
 use load::Types;
 use table::{Closed, Table};
 
 /// The tables of one run, loaded and attached.
 pub struct Tables {
     tables: Vec<Table>,
+    /// For each table that was asked for, which of `tables` serves it.
+    shares: Vec<Share>,
+    detached: Vec<Detached>,
+    /// The kernel times programs for as long as this is open.
+    _statistics: Option<OwnedFd>,
     cpus: u32,
     interval: u64,
+    /// Every probe is attached.
+    begun: bool,
     began: (SystemTime, Instant),
     timing: Timing,
 }
@@ -57,6 +67,15 @@ pub struct Timing {
     pub rows: Duration,
 }
 
+/// A table that costs the kernel more than it may, and counts nothing any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detached {
+    pub table: Arc<str>,
+    /// The interval in which it cost too much, the last one that it counted whole.
+    pub interval: u64,
+    pub message: String,
+}
+
 impl Tables {
     /// Loads the programs of every table and attaches them; interval 0 begins when the last is attached.
     /// `selves` are the processes to leave out, as [`Tables::leave_out`] has them.
@@ -70,12 +89,24 @@ impl Tables {
     pub fn attach_held(specs: &[Arc<TableSpec>], selves: &[u32], hold: u32) -> Result<Self> {
         let cpus = cpus::possible()?;
         let mut types = Types::default();
-        let mut tables = Vec::with_capacity(specs.len());
-        for spec in specs {
-            tables.push(Table::load(spec.clone(), cpus, hold, &mut types)?);
+        let budgets = specs.iter().any(|spec| spec.budget.is_some());
+        let statistics = budgets.then(table::enable_statistics).transpose()?;
+        let (served, shares) = share::share(specs);
+        let mut tables = Vec::with_capacity(served.len());
+        for spec in served {
+            tables.push(Table::load(spec, cpus, hold, &mut types)?);
         }
-        let began = (SystemTime::now(), Instant::now());
-        let mut tables = Self { tables, cpus, interval: 0, began, timing: Timing::default() };
+        let mut tables = Self {
+            tables,
+            shares,
+            detached: Vec::new(),
+            _statistics: statistics,
+            cpus,
+            interval: 0,
+            begun: false,
+            began: (SystemTime::now(), Instant::now()),
+            timing: Timing::default(),
+        };
         tables.leave_out(selves)?;
         for table in &mut tables.tables {
             table.attach()?;
@@ -83,6 +114,7 @@ impl Tables {
         // What the first tables counted while the last were attached belongs to no interval.
         tables.end(false, true)?;
         tables.interval = 0;
+        tables.begun = true;
         Ok(tables)
     }
 
@@ -120,6 +152,11 @@ impl Tables {
         self.end(true, true)
     }
 
+    /// The tables that were detached since this was last asked.
+    pub fn detached(&mut self) -> Vec<Detached> {
+        std::mem::take(&mut self.detached)
+    }
+
     /// What the last closing took.
     #[must_use]
     pub fn timing(&self) -> Timing {
@@ -149,14 +186,22 @@ impl Tables {
             timing.wait = now.1.elapsed();
         }
         let cpus = self.cpus;
-        let snapshots = self
-            .tables
-            .iter_mut()
-            .zip(closed)
-            .map(|(table, closed)| table.drain(closed, interval, cpus, &mut timing))
-            .collect();
+        let mut snapshots = Vec::with_capacity(self.tables.len());
+        for (number, (table, closed)) in self.tables.iter_mut().zip(closed).enumerate() {
+            let snapshot = table.drain(closed, interval, cpus, &mut timing)?;
+            if let Some(message) = table.over_budget(&snapshot).filter(|_| self.begun) {
+                table.retire();
+                let tables = self.shares.iter().filter(|share| share.table == number);
+                self.detached.extend(tables.map(|share| Detached {
+                    table: share.name.clone(),
+                    interval: interval.number,
+                    message: message.clone(),
+                }));
+            }
+            snapshots.push(snapshot);
+        }
         self.timing = timing;
-        snapshots
+        self.shares.iter().map(|share| share.of(&snapshots)).collect()
     }
 }
 

@@ -17,7 +17,7 @@ use super::dictionary::Dictionary;
 use super::load::{Programs, Types};
 use super::mapped::{Mapped, MappedControl, plan_bytes};
 use super::merge;
-use super::missed::{self, Missed};
+use super::counted::{self, Counted};
 use super::object;
 use super::plan::{self, Law, Layout};
 use super::rows::{Drained, Rows};
@@ -37,7 +37,7 @@ pub(super) struct Table {
     spec: Arc<TableSpec>,
     layout: Layout,
     programs: Programs,
-    missed: Missed,
+    counted: Counted,
     rows: Rows,
     control: MappedControl,
     keys: Mapped,
@@ -49,6 +49,8 @@ pub(super) struct Table {
     buckets: Dictionary,
     generation: u32,
     bank: usize,
+    /// It was over its budget, and is detached.
+    retired: bool,
     /// Programs that are loaded name the maps; those of a dictionary are replaced by their descriptors.
     _maps: Vec<OwnedFd>,
 }
@@ -99,7 +101,7 @@ impl Table {
             spec,
             layout,
             programs,
-            missed: Missed::default(),
+            counted: Counted::default(),
             control,
             keys,
             stacks,
@@ -111,6 +113,7 @@ impl Table {
             // Generation 0 is that of a spare id which was never parked.
             generation: 1,
             bank: 0,
+            retired: false,
             _maps: maps.0.into_iter().map(|(_, map)| map).collect(),
         };
         table.start_ids(0);
@@ -130,9 +133,32 @@ impl Table {
         self.programs.detach();
     }
 
+    /// Detaches it for good: it costs too much.
+    pub(super) fn retire(&mut self) {
+        self.programs.detach();
+        self.retired = true;
+    }
+
     /// Attaches on CPUs that came online.
     pub(super) fn keep_up(&mut self) -> Result<()> {
-        self.programs.keep_up()
+        if self.retired { Ok(()) } else { self.programs.keep_up() }
+    }
+
+    /// Why the table is to be detached, if it cost the kernel more than it may.
+    pub(super) fn over_budget(&self, snapshot: &Snapshot) -> Option<String> {
+        let (budget, cost) = (self.spec.budget?, snapshot.coverage.kernel?);
+        let length = snapshot.interval.length.as_nanos().max(1);
+        let share = cost.nanoseconds as u128 * 1_000_000 / length;
+        let percent = |millionths: u128| millionths as f64 / 10_000.0;
+        (!self.retired && share > budget.into()).then(|| {
+            format!(
+                "its programs took {:.2}% of a CPU, {} runs of {} ns each, and its budget is {}%",
+                percent(share),
+                cost.runs,
+                cost.nanoseconds / cost.runs.max(1),
+                percent(budget.into()),
+            )
+        })
     }
 
     pub(super) fn leave_out(&self, pids: &[u32]) {
@@ -230,12 +256,21 @@ impl Table {
         timing.merge += merged - start;
         timing.rows += merged.elapsed();
         let counters = take(&self.control.get().counters[closed.bank], self.spec.is_span());
-        let missed = self.missed.take(self.programs.each().map(|(program, _)| program))?;
-        let missed_reliable = self.programs.each().all(|(_, attach)| missed::reliable(attach));
+        let counted = self.counted.take(&self.programs)?;
+        let missed_reliable = self.programs.each().all(|(_, attach)| counted::reliable(attach));
         if closed.generation != self.generation {
             self.renew(slot)?;
         }
-        let coverage = Coverage { events, overflow, missed, missed_reliable, cpus, ..counters };
+        let coverage = Coverage {
+            events,
+            overflow,
+            missed: counted.missed,
+            missed_reliable,
+            kernel: counted.cost,
+            detached: self.retired,
+            cpus,
+            ..counters
+        };
         Ok(Snapshot { table: self.spec.name.as_str().into(), interval, coverage, rows })
     }
 
@@ -249,6 +284,15 @@ impl Table {
         self.rows.forget(&self.layout);
         Ok(())
     }
+}
+
+/// Has the kernel time programs, for as long as the descriptor is open.
+pub(super) fn enable_statistics() -> Result<OwnedFd> {
+    bpf::enable_statistics().map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => permission("timing programs for a budget"),
+        _ => Error::new(Kind::Unavailable, format!("the kernel does not time programs: {error}"))
+            .help("leave `budget` out"),
+    })
 }
 
 fn bank<T>(words: &[T], bank: usize) -> &[T] {

@@ -54,6 +54,7 @@ pub fn coverage_schema() -> SchemaRef {
         number("missed"),
         field("missed_reliable", DataType::Boolean),
         number("inexact"),
+        field("detached", DataType::Boolean),
         field("cpus", DataType::UInt32),
         span("starts_dropped"),
         span("starts_replaced"),

@@ -180,7 +180,7 @@ fn read_coverage(
     };
     let (events, overflow, missed, inexact) =
         (number("events")?, number("overflow")?, number("missed")?, number("inexact")?);
-    let missed_reliable = flag("missed_reliable")?;
+    let (missed_reliable, detached) = (flag("missed_reliable")?, flag("detached")?);
     let spans = [
         number("starts_dropped")?,
         number("starts_replaced")?,
@@ -197,6 +197,8 @@ fn read_coverage(
             missed: missed.value(row),
             missed_reliable: missed_reliable.value(row),
             inexact: inexact.value(row),
+            kernel: None,
+            detached: detached.value(row),
             cpus: cpus.value(row),
             spans: number("starts_dropped").is_ok_and(|column| column.is_valid(row)).then_some(spans),
         }

@@ -57,7 +57,8 @@ impl Sink for Recorder {
         match event {
             Event::Snapshot(snapshot) => streams.write(snapshot),
             Event::End { .. } => streams.finish(),
-            Event::Start { .. } | Event::Plugin { .. } => Ok(()),
+            // What was detached is in the coverage.
+            Event::Start { .. } | Event::Detached { .. } | Event::Plugin { .. } => Ok(()),
         }
     }
 }
@@ -147,6 +148,7 @@ impl Streams {
             number(|_, coverage| coverage.missed),
             flag(|_, coverage| coverage.missed_reliable),
             number(|_, coverage| coverage.inexact),
+            flag(|_, coverage| coverage.detached),
             Arc::new(UInt32Array::from_iter_values(rows.iter().map(|(_, coverage)| coverage.cpus))),
             span(|spans| spans.starts_dropped),
             span(|spans| spans.starts_replaced),

@@ -99,6 +99,12 @@ enum Line<'a> {
         reason: Shown<'a>,
         message: Shown<'a>,
     },
+    Detached {
+        table: Shown<'a>,
+        interval: u64,
+        reason: &'static str,
+        message: Shown<'a>,
+    },
     End {
         at: String,
         #[serde(flatten)]
@@ -116,6 +122,12 @@ fn line<'a>(event: &Event<'a>) -> Result<Line<'a>> {
             Line::Start { at: time(at), tables: tables.collect::<Result<_>>()? }
         }
         Event::Snapshot(snapshot) => snapshot_line(snapshot)?,
+        Event::Detached { table, interval, message } => Line::Detached {
+            table: Shown(table.as_bytes()),
+            interval,
+            reason: "budget",
+            message: Shown(message.as_bytes()),
+        },
         Event::Plugin { plugin, interval, output } => plugin_line(Shown(plugin.as_bytes()), interval, output),
         Event::End { at, totals } => Line::End { at: time(at), totals },
     })
@@ -206,6 +218,16 @@ struct CoverageLine {
     inexact: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     spans: Option<SpansLine>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kernel: Option<CostLine>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    detached: bool,
+}
+
+#[derive(Serialize)]
+struct CostLine {
+    runs: u64,
+    ns: u64,
 }
 
 #[derive(Serialize)]
@@ -218,14 +240,16 @@ struct SpansLine {
 
 impl CoverageLine {
     fn new(coverage: &Coverage) -> Self {
-        let &Coverage { events, overflow, missed, missed_reliable, inexact, cpus, spans } = coverage;
+        let &Coverage { events, overflow, missed, missed_reliable, inexact, kernel, detached, cpus, spans } =
+            coverage;
+        let kernel = kernel.map(|cost| CostLine { runs: cost.runs, ns: cost.nanoseconds });
         let spans = spans.map(|spans| SpansLine {
             starts_dropped: spans.starts_dropped,
             starts_replaced: spans.starts_replaced,
             starts_abandoned: spans.starts_abandoned,
             ends_unmatched: spans.ends_unmatched,
         });
-        Self { events, overflow, missed, missed_reliable, cpus, inexact, spans }
+        Self { events, overflow, missed, missed_reliable, cpus, inexact, spans, kernel, detached }
     }
 }
 

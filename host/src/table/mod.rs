@@ -164,6 +164,8 @@ pub struct TableSpec {
     pub rows: u32,
     /// Count Weir's own processes too.
     pub include_self: bool,
+    /// What its programs may take of one CPU, in millionths.
+    pub budget: Option<u32>,
 }
 
 impl TableSpec {

@@ -9,7 +9,7 @@ use self::number::{decimal, integer, nanoseconds};
 use self::table::plural;
 use super::{Out, Sink};
 use crate::error::Result;
-use crate::escape::escape;
+use crate::escape::{escape, guard};
 use crate::event::{Event, Label, MetricValue, Output, Totals};
 use crate::snapshot::Spans;
 
@@ -46,6 +46,9 @@ impl<W: Write> Sink for Text<W> {
                 format!("\n{}{}", table::heading(snapshot), table::rows(snapshot)?)
             }
             Event::Snapshot(snapshot) => table::heading(snapshot),
+            Event::Detached { table, message, .. } => {
+                format!("{}: DETACHED: {}\n", escape(table.as_bytes()), guard(message))
+            }
             Event::Plugin { plugin, output, .. } => {
                 format!("{}: {}\n", escape(plugin.as_bytes()), plugin_output(output))
             }
