@@ -19,39 +19,59 @@ const GETPPID: libc::c_long = 110;
 
 struct Job {
     name: &'static str,
-    c: &'static str,
+    /// One program, or the two of a span.
+    c: &'static [(&'static str, &'static str)],
     bpftrace: &'static str,
     weir: &'static str,
 }
 
-const JOBS: [Job; 4] = [
+const ENTER: &str = "sys_enter";
+const EXIT: &str = "sys_exit";
+
+const JOBS: [Job; 6] = [
     Job {
         name: "count by pid",
-        c: "by_pid",
+        c: &[("by_pid", ENTER)],
         bpftrace: "tracepoint:raw_syscalls:sys_enter { @[pid] = count(); }",
         weir: r#"by = { pid = "pid" }
                  show = { calls = "count()" }"#,
     },
     Job {
         name: "count by comm",
-        c: "by_comm",
+        c: &[("by_comm", ENTER)],
         bpftrace: "tracepoint:raw_syscalls:sys_enter { @[comm] = count(); }",
         weir: r#"by = { comm = "comm" }
                  show = { calls = "count()" }"#,
     },
     Job {
         name: "histogram with a filter; C with an array of slots",
-        c: "histogram",
+        c: &[("histogram", ENTER)],
         bpftrace: "tracepoint:raw_syscalls:sys_enter /args->id == 110/ { @ = hist(args->args[1]); }",
         weir: r#"where = "args.id == 110"
                  show = { values = "hist(args.args[1])" }"#,
     },
     Job {
         name: "histogram with a filter; C with a hash of buckets",
-        c: "histogram_by_hash",
+        c: &[("histogram_by_hash", ENTER)],
         bpftrace: "tracepoint:raw_syscalls:sys_enter /args->id == 110/ { @ = hist(args->args[1]); }",
         weir: r#"where = "args.id == 110"
                  show = { values = "hist(args.args[1])" }"#,
+    },
+    Job {
+        name: "a span, by thread, as a histogram (a run of either program)",
+        c: &[("span_start", ENTER), ("span_end", EXIT)],
+        bpftrace: "tracepoint:raw_syscalls:sys_enter { @s[tid] = nsecs; } \
+                   tracepoint:raw_syscalls:sys_exit /@s[tid]/ { @ = hist(nsecs - @s[tid]); delete(@s[tid]); }",
+        weir: r#"from = "tracepoint:raw_syscalls:sys_enter"
+                 to = "tracepoint:raw_syscalls:sys_exit"
+                 show = { time = "hist(elapsed)" }"#,
+    },
+    Job {
+        name: "count by kernel stack",
+        c: &[("by_stack", ENTER)],
+        bpftrace: "tracepoint:raw_syscalls:sys_enter { @[kstack] = count(); }",
+        weir: r#"by = { stack = "kstack" }
+                 show = { calls = "count()" }"#,
     },
 ];
 
@@ -67,10 +87,10 @@ fn measure<T>(start: impl FnOnce() -> T) -> f64 {
     (after.0 - before.0).as_nanos() as f64 / (after.1 - before.1).max(1) as f64
 }
 
-fn c(program: &'static str) -> f64 {
+fn c(programs: &[(&str, &str)]) -> f64 {
     measure(|| {
         let mut c = peers::c();
-        attach(&mut c, program);
+        programs.iter().for_each(|(program, tracepoint)| attach(&mut c, program, tracepoint));
         c
     })
 }
@@ -89,14 +109,12 @@ fn main() {
     println!("| job | empty | Weir | C | bpftrace | Weir / C | Weir / bpftrace |");
     println!("|---|---|---|---|---|---|---|");
     for job in &JOBS {
-        let config = format!(
-            "[tables.t]\non = \"tracepoint:raw_syscalls:sys_enter\"\ninclude_self = true\n{}",
-            job.weir
-        );
+        let on = if job.weir.contains("from") { "" } else { "on = \"tracepoint:raw_syscalls:sys_enter\"" };
+        let config = format!("[tables.t]\n{on}\ninclude_self = true\n{}", job.weir);
         let mut best = [f64::MAX; 4];
         for _ in 0..ROUNDS {
             let other = if bpftrace { measure(|| Bpftrace::start(job.bpftrace)) } else { f64::NAN };
-            let round = [c("empty"), measure(|| weir_tests::attach(&config)), c(job.c), other];
+            let round = [c(&[("empty", ENTER)]), measure(|| weir_tests::attach(&config)), c(job.c), other];
             best = std::array::from_fn(|index| best[index].min(round[index]));
         }
         let [empty, weir, by_hand, other] = best;

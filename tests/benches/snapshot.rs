@@ -77,7 +77,7 @@ fn read(keys: u64) {
     drop(tables);
 
     let mut c = peers::c();
-    attach(&mut c, "by_id");
+    attach(&mut c, "by_id", "sys_enter");
     fill(keys);
     let map = c.take_map("ids").expect("the map is there");
     let Map::PerCpuHashMap(data) = &map else { panic!("its kind") };

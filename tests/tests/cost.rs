@@ -57,7 +57,10 @@ fn a_table_over_its_budget_is_detached_and_no_other_is() {
     }
     let counted = |tables: &mut weir::kernel::Tables| {
         let snapshots = tables.close().expect("the interval closes");
-        snapshots.iter().map(|snapshot| (snapshot.coverage.events, snapshot.coverage.detached)).collect::<Vec<_>>()
+        snapshots
+            .iter()
+            .map(|snapshot| (snapshot.coverage.events, snapshot.coverage.detached))
+            .collect::<Vec<_>>()
     };
     let snapshots = tables.close().expect("the interval closes");
     let cost = snapshots[0].coverage.kernel.expect("the kernel times programs for a budget");

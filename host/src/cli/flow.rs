@@ -11,8 +11,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::error::{Error, Result};
 use crate::event::{Event, Label, MetricValue, Output, Totals};
-use crate::sandbox::{Answer, Plugin, Sandbox};
 use crate::kernel::Detached;
+use crate::sandbox::{Answer, Plugin, Sandbox};
 use crate::sink::Sink;
 use crate::snapshot::Snapshot;
 

@@ -7,7 +7,8 @@ use crate::probe::plan::{Part, Points, Resolved, Written};
 use crate::probe::{Kernel, pattern};
 use crate::table::{Attach, KeyKind, TableSpec};
 
-const KEYS: [&str; 11] = ["on", "from", "to", "pair", "where", "by", "show", "keys", "pid", "include_self", "budget"];
+const KEYS: [&str; 11] =
+    ["on", "from", "to", "pair", "where", "by", "show", "keys", "pid", "include_self", "budget"];
 /// Enough for the processes or files of a busy second, in little memory.
 const DEFAULT_ROWS: i64 = 10_000;
 /// A row with a stack takes a kilobyte for it.

@@ -73,8 +73,8 @@ pub(super) fn reliable(attach: &Attach) -> bool {
 fn read(program: BorrowedFd<'_>) -> Result<Counted> {
     // The same figures as BPF_OBJ_GET_INFO_BY_FD gives.
     let path = format!("/proc/self/fdinfo/{}", program.as_raw_fd());
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| Error::new(Kind::Io, format!("{path}: {error}")))?;
+    let text =
+        std::fs::read_to_string(&path).map_err(|error| Error::new(Kind::Io, format!("{path}: {error}")))?;
     Ok(parse(&text))
 }
 

@@ -36,8 +36,8 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::error::{Error, Kind, Result};
 use crate::snapshot::{Interval, Snapshot};
 use crate::table::TableSpec;
-use share::Share;
 use load::Types;
+use share::Share;
 use table::{Closed, Table};
 
 /// The tables of one run, loaded and attached.

@@ -50,11 +50,14 @@ fn nameless(spec: &TableSpec) -> TableSpec {
 impl Share {
     /// The snapshot, under the table's own name and with its own names of columns.
     pub(super) fn of(&self, snapshots: &[Snapshot]) -> Result<Snapshot> {
-        let snapshot =
-            snapshots.get(self.table).ok_or_else(|| Error::new(Kind::Software, "a table without a snapshot"))?;
+        let snapshot = snapshots
+            .get(self.table)
+            .ok_or_else(|| Error::new(Kind::Software, "a table without a snapshot"))?;
         let rows = match *snapshot.rows.schema() == *self.schema {
             true => snapshot.rows.clone(),
-            false => RecordBatch::try_new(self.schema.clone(), snapshot.rows.columns().to_vec()).map_err(arrow)?,
+            false => {
+                RecordBatch::try_new(self.schema.clone(), snapshot.rows.columns().to_vec()).map_err(arrow)?
+            }
         };
         Ok(Snapshot { table: self.name.clone(), rows, ..snapshot.clone() })
     }

@@ -33,11 +33,11 @@ pub(crate) fn c() -> Ebpf {
     loaded
 }
 
-/// Attaches one of the C programs, which stays so for as long as the rest.
-pub(crate) fn attach(c: &mut Ebpf, program: &str) {
+/// Attaches one of the C programs to a tracepoint of system calls, which stays so for as long as the rest.
+pub(crate) fn attach(c: &mut Ebpf, program: &str, tracepoint: &str) {
     let program: &mut TracePoint = c.program_mut(program).expect("it is there").try_into().expect("its kind");
     program.load().expect("the verifier takes it");
-    program.attach("raw_syscalls", "sys_enter").expect("it attaches");
+    program.attach("raw_syscalls", tracepoint).expect("it attaches");
 }
 
 /// bpftrace with one probe, running.

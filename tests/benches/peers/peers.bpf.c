@@ -157,4 +157,62 @@ int by_id(struct sys_enter *context)
 	return 0;
 }
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__type(key, __u64);
+	__type(value, __u64);
+} starts SEC(".maps");
+
+SEC("tracepoint")
+int span_start(void *context)
+{
+	__u64 thread = bpf_get_current_pid_tgid(), now = bpf_ktime_get_ns();
+
+	bpf_map_update_elem(&starts, &thread, &now, BPF_ANY);
+	return 0;
+}
+
+SEC("tracepoint")
+int span_end(void *context)
+{
+	__u64 thread = bpf_get_current_pid_tgid(), *start, elapsed;
+	__u32 zero = 0, slot;
+	struct histogram *histogram;
+
+	start = bpf_map_lookup_elem(&starts, &thread);
+	if (!start)
+		return 0;
+	elapsed = bpf_ktime_get_ns() - *start;
+	bpf_map_delete_elem(&starts, &thread);
+	histogram = bpf_map_lookup_elem(&histograms, &zero);
+	if (!histogram)
+		return 0;
+	slot = elapsed ? log2(elapsed) + 1 : 0;
+	if (slot > 64)
+		return 0;
+	__sync_fetch_and_add(&histogram->count, 1);
+	__sync_fetch_and_add(&histogram->sum, elapsed);
+	__sync_fetch_and_add(&histogram->slots[slot], 1);
+	return 0;
+}
+
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK_TRACE);
+	__uint(max_entries, 16384);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, 127 * sizeof(__u64));
+} stacks SEC(".maps");
+
+SEC("tracepoint")
+int by_stack(void *context)
+{
+	__s64 stack = bpf_get_stackid(context, &stacks, 0);
+	__u32 key = stack;
+
+	if (stack >= 0)
+		count(&pids, &key);
+	return 0;
+}
+
 char _license[] SEC("license") = "GPL";
