@@ -43,13 +43,22 @@ pub struct Error {
     /// Boxed to keep every `Result` small.
     pub place: Option<Box<Place>>,
     pub help: Option<String>,
+    /// What the kernel's verifier said, in full; for those who ask.
+    pub log: Option<Box<str>>,
 }
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), place: None, help: None }
+        Self { kind, message: message.into(), place: None, help: None, log: None }
+    }
+
+    /// Keeps a log, of which the message has the lines that matter.
+    #[must_use]
+    pub fn log(mut self, log: &str) -> Self {
+        self.log = Some(log.into());
+        self
     }
 
     /// Adds what would be right, or what to do.

@@ -221,6 +221,9 @@ fn load(
     .map_err(|refusal| refused(attach, &refusal))
 }
 
+/// Lines of a log that are shown: the reason, and the instruction that it is about.
+const REASON_LINES: usize = 2;
+
 /// What the verifier has to say comes with a log whose last lines name the reason.
 fn refused(attach: &Attach, refusal: &NotLoaded) -> Error {
     let NotLoaded { error, log } = refusal;
@@ -235,11 +238,13 @@ fn refused(attach: &Attach, refusal: &NotLoaded) -> Error {
         }
         _ => {
             let lines: Vec<&str> = log.lines().filter(|line| matters(line)).collect();
-            let reason = lines[lines.len().saturating_sub(6)..].join("\n  ");
+            let reason = lines[lines.len().saturating_sub(REASON_LINES)..].join("\n  ");
             Error::new(
                 Kind::Software,
                 format!("the kernel refused the program for {attach}: {error}\n  {reason}"),
             )
+            .help("with -v the verifier's whole log is shown")
+            .log(log)
         }
     }
 }
