@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use crate::error::{Error, Kind, Place, Result};
 use crate::probe::Flaw;
@@ -24,6 +24,10 @@ impl<'a> Document<'a> {
         self.path
     }
 
+    pub(super) fn text(&self) -> &'a str {
+        self.text
+    }
+
     pub(super) fn parse(&self) -> Result<Spanned<DeTable<'a>>> {
         DeTable::parse(self.text).map_err(|error| {
             let mut lines = error.message().lines();
@@ -36,12 +40,10 @@ impl<'a> Document<'a> {
         Error::new(Kind::Config, message).at(self.place(span))
     }
 
-    /// The error of a piece of text that is this value. It points into the value where every character of
-    /// the text stands for itself, and to the whole of it where escapes come between.
-    pub(super) fn flaw(&self, value: &Spanned<DeValue<'_>>, flaw: Flaw) -> Error {
-        let span = value.span();
+    /// The error of a piece of text that stands here. It points into the piece where every character of
+    /// it stands for itself, and to the whole of it where escapes come between.
+    pub(super) fn flaw(&self, span: Range<usize>, content: &str, flaw: Flaw) -> Error {
         let raw = self.text.get(span.clone()).unwrap_or_default();
-        let content = value.get_ref().as_str().unwrap_or_default();
         let quotes = raw.len().saturating_sub(content.len()) / 2;
         let verbatim = raw.get(quotes..quotes + content.len()) == Some(content);
         let place = match verbatim {

@@ -34,7 +34,10 @@
 //!
 //! Durations are a whole number and one of `ns`, `us`, `ms`, `s`, `m`, `h`; sizes one of `B`, `KiB`, `MiB`, `GiB`.
 
+mod arguments;
 mod document;
+mod parts;
+mod piece;
 mod plugin;
 mod section;
 mod table;
@@ -49,9 +52,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
+pub use crate::probe::plan::Whose;
 use crate::probe::{Kernel, unit};
 use crate::sandbox::{Limits, OptionValue};
 use crate::table::TableSpec;
+pub use arguments::Arguments;
 use document::Document;
 use section::Section;
 

@@ -43,17 +43,18 @@ pub(super) fn read(entry: &Entry<'_>, tables: &[Arc<TableSpec>]) -> Result<Plugi
 
 fn granted(entry: &Entry<'_>, tables: &[Arc<TableSpec>]) -> Result<Vec<String>> {
     let mut names = Vec::new();
-    for (name, span) in entry.texts()? {
+    for piece in entry.pieces()? {
+        let name = piece.text;
         let known = || tables.iter().map(|table| table.name.as_str());
         if !known().any(|table| table == name) {
             let help = did_you_mean(name, known()).unwrap_or_else(|| {
                 format!("the tables of this file are {}", one_of(known()).replace(" or ", " and "))
             });
             let message = format!("there is no table `{}`", name.escape_debug());
-            return Err(entry.document.error(span, message).help(help));
+            return Err(piece.error(message).help(help));
         }
         if names.iter().any(|other| other == name) {
-            return Err(entry.document.error(span, format!("table `{name}` is named twice")));
+            return Err(piece.error(format!("table `{name}` is named twice")));
         }
         names.push(name.to_owned());
     }

@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::document::Document;
 use super::is_name;
+use super::piece::Piece;
 use crate::error::{Error, Result};
 use crate::probe::nearest::did_you_mean;
 
@@ -77,6 +78,16 @@ impl<'a> Entry<'a> {
         self.value_error(format!("`{}` must be {wanted}, not {found}", self.key.escape_debug()))
     }
 
+    /// The text that this is, with its place.
+    pub(super) fn piece(&self) -> Result<Piece<'a>> {
+        Ok(Piece { document: *self.document, text: self.text()?, span: self.value.span() })
+    }
+
+    /// The key, with its place.
+    pub(super) fn key_piece(&self) -> Piece<'a> {
+        Piece { document: *self.document, text: self.key, span: self.key_span.clone() }
+    }
+
     pub(super) fn text(&self) -> Result<&'a str> {
         self.value.get_ref().as_str().ok_or_else(|| self.wrong_type("a string"))
     }
@@ -132,12 +143,14 @@ impl<'a> Entry<'a> {
         Ok(entries(self.document, self.table()?))
     }
 
-    /// The texts of the array that this is, with their places.
-    pub(super) fn texts(&self) -> Result<Vec<(&'a str, Range<usize>)>> {
+    /// The texts of the array that this is.
+    pub(super) fn pieces(&self) -> Result<Vec<Piece<'a>>> {
         let wrong = || self.wrong_type("an array of strings");
         let array = self.value.get_ref().as_array().ok_or_else(wrong)?;
-        let text = |value: &'a Spanned<DeValue<'a>>| Some((value.get_ref().as_str()?, value.span()));
-        array.iter().map(|value| text(value).ok_or_else(wrong)).collect()
+        let piece = |value: &'a Spanned<DeValue<'a>>| {
+            Some(Piece { document: *self.document, text: value.get_ref().as_str()?, span: value.span() })
+        };
+        array.iter().map(|value| piece(value).ok_or_else(wrong)).collect()
     }
 
     /// The key, as the name of a table or a plugin.

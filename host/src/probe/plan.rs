@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use toml::Spanned;
 use weir_abi::{KEY_WORDS, MEASURES, SAVED, linear_buckets};
 
 use super::expression::{self, Expression, Measure, Node};
@@ -418,14 +417,26 @@ fn same(resolved: &mut Resolved, keys: &[KeyColumn], measures: &[MeasureColumn],
     Ok(())
 }
 
-/// Has the probes count what one process does, and nothing else.
-pub(crate) fn only_process(probes: &mut [Probe], pid: u32) {
+/// Whose events a table counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    Process(u32),
+    /// A control group's, by its id. Those of groups below it are not among them.
+    Cgroup(u64),
+}
+
+/// Has the probes count these events, and no others.
+pub(crate) fn only(probes: &mut [Probe], whose: Whose) {
     for probe in probes {
+        let (builtin, id) = match whose {
+            Whose::Process(pid) => (Builtin::Pid, pid.into()),
+            Whose::Cgroup(id) => (Builtin::Cgroup, id),
+        };
         let is = Condition::Compare {
             op: Comparison::Equal,
             signed: true,
-            left: Value::Builtin(Builtin::Pid),
-            right: Value::Constant(pid.into()),
+            left: Value::Builtin(builtin),
+            right: Value::Constant(id),
         };
         probe.filter = Some(match probe.filter.take() {
             Some(filter) => Condition::And(Box::new(is), Box::new(filter)),
@@ -434,16 +445,26 @@ pub(crate) fn only_process(probes: &mut [Probe], pid: u32) {
     }
 }
 
-/// An expression's text, for the name of a column that was given none.
+/// A name for the column of an expression that was given none: that of what it is made from.
 pub(crate) fn column_name(text: &str) -> Option<String> {
-    let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    match expression::expression(text).map(Spanned::into_inner) {
-        Ok(Expression::Name(name)) if is_name(&name) => Some(name),
-        Ok(Expression::Field(_, name)) if is_name(&name) => Some(name),
-        Ok(Expression::Call(_, arguments)) => match arguments.first().map(Spanned::get_ref) {
-            Some(Expression::Field(_, name) | Expression::Name(name)) => Some(name.clone()),
-            _ => None,
-        },
-        _ => None,
+    expression::expression(text).ok().as_ref().and_then(name_of)
+}
+
+/// As [`column_name`], for a measure: its own name, and that of what it measures.
+pub(crate) fn measure_name(text: &str) -> Option<(String, Option<String>)> {
+    let measure = expression::measure(text).ok()?;
+    Some((measure.kind.into_inner(), measure.arguments.first().and_then(name_of)))
+}
+
+fn name_of(node: &Node) -> Option<String> {
+    match node.get_ref() {
+        Expression::Name(name) | Expression::Field(_, name) => Some(name.clone()),
+        Expression::Element(of, number) => Some(format!("{}_{number}", name_of(of)?)),
+        // A text is called as the address at which it is; other calls make something else of what they are given.
+        Expression::Call(name, arguments) if name == "str" => arguments.first().and_then(name_of),
+        Expression::Call(name, _) => Some(name.clone()),
+        Expression::Unary(_, of) | Expression::Cast(_, of) => name_of(of),
+        Expression::Binary(_, left, right) => name_of(left).or_else(|| name_of(right)),
+        Expression::Number(_) | Expression::Duration(_) | Expression::Text(_) => None,
     }
 }
