@@ -129,6 +129,13 @@ pub(crate) const HARDWARE: [(&str, u64, u64); 10] = [
 ];
 const HARDWARE_SHORT: [(&str, &str); 2] = [("cycles", "cpu-cycles"), ("branches", "branch-instructions")];
 
+/// The whole name of a kind of probe, from it or a short form.
+pub(crate) fn kind_name(name: &str) -> Option<&'static str> {
+    let (_, kind) = KINDS.into_iter().find(|(known, _)| *known == name)?;
+    // The first of each kind is the whole name.
+    KINDS.into_iter().find(|(_, known)| *known == kind).map(|(name, _)| name)
+}
+
 /// Whether a name has wildcards.
 pub(crate) fn is_pattern(name: &str) -> bool {
     name.contains(['*', '?'])

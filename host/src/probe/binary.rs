@@ -95,6 +95,16 @@ struct Segment {
     writable: bool,
 }
 
+/// Where in its file a program begins.
+pub(crate) fn entry(path: &Path) -> Result<u64> {
+    let binary = Binary::open(path)?;
+    let mut header = [0; 32];
+    File::open(path)?.read_exact(&mut header)?;
+    let (_, address) = header.split_at(24);
+    let address = address.try_into().map(u64::from_le_bytes).unwrap_or_default();
+    binary.code(address).ok_or_else(|| binary.unfit("it does not say where it begins"))
+}
+
 impl Segment {
     fn offset_of(&self, address: u64) -> Option<u64> {
         let within = address.checked_sub(self.address)?;

@@ -6,7 +6,8 @@
 //! names, and a function `__traceiter_NAME` of the same parameters (include/linux/tracepoint.h), where they
 //! have. Nothing here trusts the bytes: every index is checked, and chains of types are followed so far only.
 
-use std::collections::BTreeMap;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use super::record::{Content, Field, Layout, NOT_A_NUMBER, Names, Number, Record, Type as ValueType, Typed};
@@ -53,6 +54,8 @@ pub(crate) struct Btf {
     types: Vec<usize>,
     /// The prototype of each tracepoint.
     tracepoints: BTreeMap<String, u32>,
+    /// The prototype of each function. Looked up for thousands of them, so not searched for each.
+    functions: OnceCell<HashMap<String, u32>>,
 }
 
 /// `struct btf_type` and what follows it.
@@ -102,7 +105,13 @@ impl Btf {
         };
         let type_section = section(word(8)?, word(12)?)?;
         let strings = section(word(16)?, word(20)?)?;
-        let mut btf = Self { bytes, strings, types: Vec::new(), tracepoints: BTreeMap::new() };
+        let mut btf = Self {
+            bytes,
+            strings,
+            types: Vec::new(),
+            tracepoints: BTreeMap::new(),
+            functions: OnceCell::new(),
+        };
         let mut at = type_section.start;
         while at < type_section.end {
             btf.types.push(at);
@@ -179,8 +188,19 @@ impl Btf {
     }
 
     fn prototype(&self, name: &str) -> Option<Type> {
-        let found = self.find(kind::FUNC, name)?;
-        self.get(self.get(found)?.size_or_type).filter(|prototype| prototype.kind == kind::FUNC_PROTO)
+        let index = || {
+            let mut functions = HashMap::new();
+            for found in self.types.iter().filter_map(|at| self.read(*at)) {
+                if found.kind == kind::FUNC
+                    && let Some(name) = self.string(found.name)
+                {
+                    functions.entry(name.to_owned()).or_insert(found.size_or_type);
+                }
+            }
+            functions
+        };
+        let prototype = *self.functions.get_or_init(index).get(name)?;
+        self.get(prototype).filter(|prototype| prototype.kind == kind::FUNC_PROTO)
     }
 
     /// The structure or union of this name.

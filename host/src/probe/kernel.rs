@@ -1,6 +1,7 @@
 //! The kernel's own descriptions of what it offers.
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -44,9 +45,26 @@ impl Kernel {
         }
     }
 
+    /// A kernel that is described in these folders and this file, such as one that was recorded.
+    #[must_use]
+    pub fn described(tracefs: PathBuf, btf: PathBuf, cgroup: PathBuf) -> Self {
+        let (types, functions) = (OnceCell::new(), OnceCell::new());
+        Self { tracefs: vec![tracefs], btf, cgroup, types, functions }
+    }
+
     /// The points that are meant by what is written; an error that names the nearest points if there are none. Those
     /// in programs are attached to one process, if there is one.
     pub(crate) fn points(&self, pattern: &Pattern, pid: Option<u32>) -> Result<Vec<Attach>> {
+        let points = self.matching(pattern, pid)?;
+        if points.len() > MOST_POINTS {
+            let message = format!("{} probes fit the pattern, and {MOST_POINTS} is the most", points.len());
+            return Err(Error::new(Kind::Config, message).help("make the pattern narrower"));
+        }
+        Ok(points)
+    }
+
+    /// As [`Kernel::points`], however many they are.
+    pub(crate) fn matching(&self, pattern: &Pattern, pid: Option<u32>) -> Result<Vec<Attach>> {
         let points: Vec<Attach> = match pattern {
             Pattern::Tracepoint { category, name } => {
                 let events = tracefs::events(&self.tracefs)?;
@@ -177,10 +195,6 @@ impl Kernel {
             return Err(Error::new(Kind::Config, "no probe of this machine fits the pattern")
                 .help("`weir probes PATTERN` lists those that do"));
         }
-        if points.len() > MOST_POINTS {
-            let message = format!("{} probes fit the pattern, and {MOST_POINTS} is the most", points.len());
-            return Err(Error::new(Kind::Config, message).help("make the pattern narrower"));
-        }
         Ok(points)
     }
 
@@ -261,6 +275,11 @@ impl Kernel {
             points.extend(types.tracepoints().map(|name| format!("rawtracepoint:{name}")));
             points.extend(types.tracepoints().map(|name| format!("tp_btf:{name}")));
         }
+        points.extend(
+            self.traceable()
+                .into_iter()
+                .flat_map(|name| ["fentry", "fexit"].map(|kind| format!("{kind}:{name}"))),
+        );
         if kprobes().is_ok() {
             points.extend(self.functions().iter().map(|name| format!("kprobe:{name}")));
             points.extend(self.functions().iter().map(|name| format!("kretprobe:{name}")));
@@ -269,6 +288,14 @@ impl Kernel {
         points.extend(HARDWARE.iter().map(|(name, ..)| format!("hardware:{name}")));
         points.extend(["profile:hz:", "interval:s:"].map(str::to_owned));
         Ok(points)
+    }
+
+    /// The functions whose entry and return a program can be attached to: the kernel knows their types, and lets
+    /// their first bytes be replaced. Sorted.
+    fn traceable(&self) -> Vec<&str> {
+        let Ok(types) = self.types() else { return Vec::new() };
+        let typed: BTreeSet<&str> = types.functions().collect();
+        self.functions().iter().map(String::as_str).filter(|name| typed.contains(name)).collect()
     }
 
     fn tracepoints(&self, name: &str) -> Result<Vec<String>> {
@@ -299,6 +326,22 @@ impl Kernel {
     /// hierarchy, and `bpf_get_current_cgroup_id` knows none of them.
     pub(crate) fn has_cgroup_ids(&self) -> bool {
         self.cgroup.join("cgroup.controllers").exists()
+    }
+
+    /// Fails if the kernel does not tell its types.
+    pub(crate) fn has_types(&self) -> Result<()> {
+        self.types().map(drop)
+    }
+
+    /// Fails if the kernel does not tell its tracepoints.
+    pub(crate) fn has_tracefs(&self) -> Result<()> {
+        tracefs::events(&self.tracefs).map(drop)
+    }
+
+    /// Whether probes are allowed in this function, as far as the kernel tells.
+    pub(crate) fn has_function(&self, name: &str) -> bool {
+        let functions = self.functions();
+        functions.is_empty() || functions.binary_search_by(|function| function.as_str().cmp(name)).is_ok()
     }
 
     pub(crate) fn types(&self) -> Result<&Btf> {
