@@ -1,13 +1,16 @@
 //! Where events go: the terminal, or one JSON object a line.
 
 mod json;
+mod live;
 mod rows;
 mod text;
 
 use std::io::{ErrorKind, Write};
+use std::os::fd::BorrowedFd;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use json::Json;
+pub use live::{Live, Screen, restore};
 pub use rows::Rows;
 pub(crate) use rows::check as check_schema;
 pub use text::{Detail, Text};
@@ -19,9 +22,19 @@ use crate::event::Event;
 pub trait Sink {
     fn put(&mut self, event: &Event<'_>) -> Result<()>;
 
-    /// Nobody is there any more to read what is put.
+    /// Nobody is there any more to read what is put, or whoever is has seen enough.
     fn closed(&self) -> bool {
         false
+    }
+
+    /// What can be read when the user wants something of the sink.
+    fn input(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// Looks what the user wants, if anything. Called whenever something may have happened.
+    fn tend(&mut self) -> Result<()> {
+        Ok(())
     }
 }
 

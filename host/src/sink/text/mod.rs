@@ -1,7 +1,7 @@
 //! For an engineer at a terminal. No colour and no cursor moves, so that a pipe gets the same.
 
 mod number;
-mod table;
+pub(super) mod table;
 
 use std::io::Write;
 
@@ -32,6 +32,11 @@ pub struct Text<W> {
 impl<W: Write> Text<W> {
     pub fn new(writer: W, detail: Detail) -> Self {
         Self { out: Out::new(writer), detail }
+    }
+
+    /// What was written to.
+    pub(super) fn into_inner(self) -> W {
+        self.out.writer
     }
 }
 
@@ -92,7 +97,7 @@ fn coverage(totals: &Totals, spans: Option<Spans>) -> String {
     text
 }
 
-fn end(totals: &Totals, detail: Detail) -> String {
+pub(super) fn end(totals: &Totals, detail: Detail) -> String {
     let mut text = format!(
         "\n{} counted in {} over {}{}",
         plural(totals.events.into(), "event"),
@@ -113,7 +118,7 @@ fn end(totals: &Totals, detail: Detail) -> String {
     text
 }
 
-fn plugin_output(output: &Output) -> String {
+pub(super) fn plugin_output(output: &Output) -> String {
     match output {
         Output::Metric { name, labels, value } => {
             format!("{}{} {}", escape(name.as_bytes()), in_braces(labels), metric(value))

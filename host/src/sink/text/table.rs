@@ -13,12 +13,12 @@ use crate::table::MeasureKind;
 /// Rows that are shown of each table.
 const TOP: usize = 10;
 /// Up to so many rows, histograms are drawn; of more, their quantiles are shown.
-const DRAWN: usize = 3;
+pub(in crate::sink) const DRAWN: usize = 3;
 /// Characters of the longest bar.
 const BAR: u128 = 40;
 
 /// The one line that always appears.
-pub(super) fn heading(snapshot: &Snapshot) -> String {
+pub(in crate::sink) fn heading(snapshot: &Snapshot) -> String {
     let mut totals = Totals::default();
     totals.add(&snapshot.coverage);
     format!(
@@ -36,11 +36,7 @@ pub(super) fn heading(snapshot: &Snapshot) -> String {
 /// The rows with the most of their first measure, those of overflow last.
 pub(super) fn rows(snapshot: &Snapshot) -> Result<String> {
     let rows = Rows::new(&snapshot.rows)?;
-    let (overflow, mut order): (Vec<usize>, Vec<usize>) =
-        (0..rows.count).partition(|row| rows.is_overflow(*row));
-    if let Some(first) = rows.measures.first() {
-        order.sort_by(|a, b| size(&first.value(*b)).total_cmp(&size(&first.value(*a))));
-    }
+    let (mut order, overflow) = ordered(&rows);
     let hidden = order.len().saturating_sub(TOP);
     order.truncate(TOP);
     order.extend(overflow);
@@ -58,6 +54,19 @@ pub(super) fn rows(snapshot: &Snapshot) -> Result<String> {
     Ok(text)
 }
 
+/// The rows with the most of their first measure first, and apart from them those of overflow.
+pub(in crate::sink) fn ordered(rows: &Rows<'_>) -> (Vec<usize>, Vec<usize>) {
+    let (overflow, mut order): (Vec<usize>, Vec<usize>) =
+        (0..rows.count).partition(|row| rows.is_overflow(*row));
+    if let Some(first) = rows.measures.first() {
+        let mut sized: Vec<(f64, usize)> =
+            order.into_iter().map(|row| (size(&first.value(row)), row)).collect();
+        sized.sort_by(|a, b| b.0.total_cmp(&a.0));
+        order = sized.into_iter().map(|(_, row)| row).collect();
+    }
+    (order, overflow)
+}
+
 /// What rows are ordered by.
 fn size(value: &MeasureValue) -> f64 {
     match value {
@@ -69,17 +78,20 @@ fn size(value: &MeasureValue) -> f64 {
 }
 
 /// Columns of cells, the first line being their names.
-struct Grid {
-    columns: Vec<Column>,
+pub(in crate::sink) struct Grid {
+    pub(in crate::sink) columns: Vec<Column>,
 }
 
-struct Column {
-    cells: Vec<String>,
-    left: bool,
+pub(in crate::sink) struct Column {
+    pub(in crate::sink) cells: Vec<String>,
+    /// It is text, which begins at the left.
+    pub(in crate::sink) left: bool,
+    /// Of a text that is too long, the end says most.
+    pub(in crate::sink) stack: bool,
 }
 
 impl Grid {
-    fn new(rows: &Rows<'_>, order: &[usize], quantiles: bool) -> Self {
+    pub(in crate::sink) fn new(rows: &Rows<'_>, order: &[usize], quantiles: bool) -> Self {
         let mut columns = Vec::new();
         for (at, key) in rows.keys.iter().enumerate() {
             let cell = |row: &usize| match rows.is_overflow(*row) {
@@ -87,7 +99,9 @@ impl Grid {
                 true => String::new(),
                 false => key_cell(key, *row),
             };
-            columns.push(Column::new(key.name, order.iter().map(cell), matches!(key.kind, "text" | "stack")));
+            let stack = key.kind == "stack";
+            let left = stack || key.kind == "text";
+            columns.push(Column { stack, ..Column::new(key.name, order.iter().map(cell), left) });
         }
         for measure in &rows.measures {
             if measure.kind == MeasureKind::Stats {
@@ -134,7 +148,7 @@ impl Grid {
 impl Column {
     fn new(name: &str, cells: impl Iterator<Item = String>, left: bool) -> Self {
         let name = escape(name.as_bytes()).into_owned();
-        Self { cells: std::iter::once(name).chain(cells).collect(), left }
+        Self { cells: std::iter::once(name).chain(cells).collect(), left, stack: false }
     }
 
     fn width(&self) -> usize {
@@ -208,7 +222,8 @@ fn quantile_cell(measure: &Measure<'_>, row: usize, share: f64) -> String {
     "-".to_owned()
 }
 
-fn draw_all(rows: &Rows<'_>, row: usize) -> String {
+/// The histograms of a row, a line a bucket.
+pub(in crate::sink) fn draw_all(rows: &Rows<'_>, row: usize) -> String {
     let drawn = rows.measures.iter().filter_map(|measure| match measure.value(row) {
         MeasureValue::Hist(histogram) => Some(draw(measure, &histogram)),
         _ => None,
@@ -260,6 +275,6 @@ fn label(bucket: &Bucket, unit: &str) -> String {
     }
 }
 
-pub(super) fn plural(number: i128, noun: &str) -> String {
+pub(in crate::sink) fn plural(number: i128, noun: &str) -> String {
     format!("{} {noun}{}", integer(number), if number == 1 { "" } else { "s" })
 }
