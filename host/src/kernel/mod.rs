@@ -17,6 +17,7 @@ pub(crate) mod code;
 mod counted;
 pub(crate) mod cpus;
 mod dictionary;
+pub(crate) mod feature;
 mod histogram;
 mod instruction;
 mod keys;

@@ -102,6 +102,11 @@ pub struct Answer {
     pub outputs: Vec<Output>,
 }
 
+/// The user as which a sandbox would run now; none where it would run as this process's own.
+pub(crate) fn own_user() -> std::io::Result<Option<u32>> {
+    spawn::Identity::choose().map(|identity| identity.uid())
+}
+
 /// To be called first thing in `main`: if this process was started to be a sandbox or a compiler, it is that
 /// until it ends, and the exit code says how that went.
 #[must_use]

@@ -1,0 +1,48 @@
+//! What `weir doctor` tries that tables do not show by themselves.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::AsFd;
+
+use aya_obj::generated::bpf_prog_type::BPF_PROG_TYPE_KPROBE;
+
+use super::bpf::{self, Program};
+use super::instruction::{Assembler, R0};
+use crate::error::{Error, Kind, Result};
+use crate::table::Attach;
+
+/// Attaches a program that does nothing to these functions at once, and detaches it.
+pub(crate) fn many_kprobes(functions: &[&str]) -> Result<()> {
+    let mut nothing = Assembler::default();
+    nothing.constant(R0, 0);
+    nothing.exit();
+    let failed = |doing: &str, error: &std::io::Error| {
+        let kind = match error.kind() {
+            std::io::ErrorKind::PermissionDenied => Kind::NoPermission,
+            _ => Kind::Unavailable,
+        };
+        Error::new(kind, format!("{doing}: {error}"))
+    };
+    let program = bpf::load_program(&Program {
+        name: "weir_nothing",
+        kind: BPF_PROG_TYPE_KPROBE as u32,
+        attach_type: bpf::KPROBE_MULTI,
+        attach_btf: 0,
+        instructions: &nothing.finish()?,
+        license: c"GPL",
+        types: None,
+        functions: &[],
+        lines: &[],
+    })
+    .map_err(|refusal| failed("a program for many functions is refused", &refusal.error))?;
+    let names: Vec<CString> = functions.iter().filter_map(|name| CString::new(*name).ok()).collect();
+    let names: Vec<&CStr> = names.iter().map(CString::as_c_str).collect();
+    let cookies = vec![0; names.len()];
+    bpf::link_kprobes(program.as_fd(), &names, &cookies, false)
+        .map(drop)
+        .map_err(|error| failed("attaching to many functions at once is refused", &error))
+}
+
+/// Whether this kernel counts all events that it skips at a tracepoint.
+pub(crate) fn counts_missed() -> bool {
+    super::missed::reliable(&Attach::Tracepoint { category: String::new(), name: String::new() })
+}
