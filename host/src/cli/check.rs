@@ -1,10 +1,9 @@
 //! `weir check`: a configuration, without running it.
 
-use std::io::{self, Write};
 use std::path::Path;
 
-use super::plugins;
 use super::run::schemas;
+use super::{answer, plugins};
 use crate::config::Config;
 use crate::error::Result;
 use crate::probe::describe;
@@ -24,9 +23,5 @@ pub(super) fn check(path: &Path) -> Result<()> {
     for plugin in &config.plugins {
         text.push_str(&format!("  plugin {}: {}\n", plugin.name, plugin.component.display()));
     }
-    let lines: Vec<_> = text.split('\n').map(crate::escape::guard).collect();
-    match io::stdout().write_all(lines.join("\n").as_bytes()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
-    }
+    answer(&text)
 }

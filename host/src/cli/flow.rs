@@ -113,6 +113,16 @@ impl<'a> Flow<'a> {
         self.sink.closed()
     }
 
+    /// What the sink wants to be read.
+    pub(super) fn input(&self) -> Option<BorrowedFd<'_>> {
+        self.sink.input()
+    }
+
+    /// Lets the sink read it.
+    pub(super) fn tend(&mut self) -> Result<()> {
+        self.sink.tend()
+    }
+
     /// The sandbox's process, its channel, and when it must be looked after.
     pub(super) fn sandbox(&self) -> Option<&Sandbox> {
         self.sandbox.as_ref()

@@ -1,10 +1,16 @@
 //! The command line.
 
 mod check;
+mod doctor;
 mod flow;
+mod group;
 mod plugins;
+mod probes;
 mod replay;
 mod run;
+mod signals;
+mod watch;
+mod workload;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -27,7 +33,7 @@ Exit codes:
   70  a fault of Weir's own
   74  reading or writing failed
   77  a privilege is missing
-  78  the configuration is wrong";
+  78  the configuration, or a probe or an expression on the command line, is wrong";
 
 /// Traces the kernel, and has plugins in a sandbox make something of it.
 #[derive(Debug, Parser)]
@@ -39,6 +45,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Count what happens at a probe, by what is asked for, and look at it
+    Watch(watch::Watch),
     /// Fill the tables of a configuration, and show each interval's rows, or what plugins make of them
     Run(Run),
     /// Say whether a configuration is right
@@ -47,6 +55,10 @@ enum Command {
     Record(Record),
     /// Show a recording, or what plugins make of it; needs no privileges
     Replay(Replay),
+    /// List what can be attached to, with its fields
+    Probes(probes::Probes),
+    /// Say what this kernel and this user's privileges allow, and what would help
+    Doctor(doctor::Doctor),
 }
 
 #[derive(Debug, Args)]
@@ -127,6 +139,9 @@ impl Format {
 /// Does what the command line says.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(code) = workload::become_if_held() {
+        return code;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -137,10 +152,13 @@ pub fn main() -> ExitCode {
         }
     };
     let done = match cli.command {
+        Command::Watch(watch) => watch::watch(&watch),
         Command::Run(run) => run::run(&run.tracing, &run.output),
         Command::Check(check) => check::check(&check.config),
         Command::Record(record) => run::record(&record.tracing, &record.output),
         Command::Replay(replay) => replay::replay(&replay.recording, &replay.output),
+        Command::Probes(probes) => probes::probes(&probes),
+        Command::Doctor(doctor) => doctor::doctor(&doctor),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -157,6 +175,15 @@ fn say(what: &str, message: &dyn std::fmt::Display) {
     let lines: Vec<_> = message.split('\n').map(guard).collect();
     // Without a standard error there is nobody to tell.
     drop(writeln!(io::stderr(), "{what}: {}", lines.join("\n")));
+}
+
+/// Writes an answer. Its lines are ours; what they name may not be.
+fn answer(text: &str) -> Result<()> {
+    let lines: Vec<_> = text.split('\n').map(guard).collect();
+    match io::stdout().write_all(lines.join("\n").as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -1,21 +1,16 @@
 //! `weir run` and `weir record`: from the kernel to a sink, an interval at a time.
 
-use std::ffi::OsString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
-use signal_hook::consts::{SIGINT, SIGTERM};
-
 use super::flow::{Flow, wait};
+use super::signals::Signals;
+use super::workload::Start;
 use super::{Output, Tracing, plugins, say};
 use crate::config::Config;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::event::Totals;
 use crate::kernel::Tables;
 use crate::recording::Recorder;
@@ -27,13 +22,13 @@ pub(super) fn run(tracing: &Tracing, output: &Output) -> Result<()> {
     let config = Config::load(&tracing.config)?;
     let plugins = plugins::load(&config.plugins, &output.plugins, &schemas(&config))?;
     let mut sink = output.format.sink(!plugins.is_empty());
-    trace(&config, tracing, plugins, &mut *sink).map(drop)
+    Trace::of(&config, tracing).run(plugins, &mut *sink).map(drop)
 }
 
 pub(super) fn record(tracing: &Tracing, path: &Path) -> Result<()> {
     let mut recorder = Recorder::new(path)?;
     let config = Config::load(&tracing.config)?;
-    let totals = trace(&config, tracing, Vec::new(), &mut recorder)?;
+    let totals = Trace::of(&config, tracing).run(Vec::new(), &mut recorder)?;
     let Totals { events, intervals, overflow, missed, .. } = totals;
     let path = path.display();
     say(
@@ -49,49 +44,69 @@ pub(super) fn schemas(config: &Config) -> Vec<(Arc<str>, arrow::datatypes::Schem
     config.tables.iter().map(|table| (table.name.as_str().into(), snapshot::schema(table))).collect()
 }
 
-/// Attaches, passes on each interval as it ends, and detaches.
-fn trace(config: &Config, tracing: &Tracing, plugins: Vec<Plugin>, sink: &mut dyn Sink) -> Result<Totals> {
-    let signals = Signals::catch()?;
-    // Before the probes, because compiling a plugin can take seconds.
-    let mut flow = Flow::new(plugins, sink)?;
-    let mut selves = Selves::of(flow.sandbox());
-    let mut tables = Tables::attach(&config.tables, &selves.0)?;
-    let begin = Instant::now();
-    flow.start(SystemTime::now(), &schemas(config))?;
-    let mut workload = Workload::spawn(&tracing.command)?;
+/// What is traced, and for how long.
+pub(super) struct Trace<'a> {
+    pub(super) config: &'a Config,
+    pub(super) duration: Option<Duration>,
+    /// It ends when this ends.
+    pub(super) start: Start<'a>,
+    /// Before a second signal ends the process.
+    pub(super) at_once: Option<fn()>,
+}
 
-    let end = tracing.duration.and_then(|duration| begin.checked_add(duration));
-    let mut close = begin + config.interval;
-    loop {
-        let mut readable: Vec<BorrowedFd<'_>> = vec![signals.pipe.as_fd()];
-        readable.extend(workload.as_ref().map(|workload| workload.pidfd.as_fd()));
-        readable.extend(flow.sandbox().map(AsFd::as_fd));
-        let wake = flow.sandbox().and_then(Sandbox::wake);
-        wait(&readable, [Some(close), end, wake].into_iter().flatten().min())?;
-
-        flow.answers()?;
-        selves.leave_out(&mut tables, flow.sandbox())?;
-        let now = Instant::now();
-        if signals.came() || flow.closed() || end.is_some_and(|end| now >= end) {
-            break;
-        }
-        if let Some(workload) = &mut workload
-            && workload.has_ended()?
-        {
-            break;
-        }
-        if now >= close {
-            flow.interval(&tables.close()?)?;
-            flow.detached(&tables.detached())?;
-            close = next(close, config.interval, Instant::now());
-        }
+impl<'a> Trace<'a> {
+    fn of(config: &'a Config, tracing: &'a Tracing) -> Self {
+        let start = Start::Command(&tracing.command);
+        Self { config, duration: tracing.duration, start, at_once: None }
     }
-    let last = tables.finish()?;
-    // A plugin still at work would miss the last interval, and with it whatever it keeps for the end.
-    flow.settle()?;
-    flow.interval(&last)?;
-    flow.settle()?;
-    flow.end()
+
+    /// Attaches, passes on each interval as it ends, and detaches.
+    pub(super) fn run(self, plugins: Vec<Plugin>, sink: &mut dyn Sink) -> Result<Totals> {
+        let Self { config, duration, start, at_once } = self;
+        let signals = Signals::catch(at_once)?;
+        // Before the probes, because compiling a plugin can take seconds.
+        let mut flow = Flow::new(plugins, sink)?;
+        let mut selves = Selves::of(flow.sandbox());
+        let mut tables = Tables::attach(&config.tables, &selves.0)?;
+        let begin = Instant::now();
+        flow.start(SystemTime::now(), &schemas(config))?;
+        let mut workload = start.go()?;
+
+        let end = duration.and_then(|duration| begin.checked_add(duration));
+        let mut close = begin + config.interval;
+        loop {
+            let mut readable: Vec<BorrowedFd<'_>> = vec![signals.as_fd()];
+            readable.extend(workload.as_ref().map(AsFd::as_fd));
+            readable.extend(flow.sandbox().map(AsFd::as_fd));
+            readable.extend(flow.input());
+            let wake = flow.sandbox().and_then(Sandbox::wake);
+            wait(&readable, [Some(close), end, wake].into_iter().flatten().min())?;
+
+            flow.tend()?;
+            flow.answers()?;
+            selves.leave_out(&mut tables, flow.sandbox())?;
+            let now = Instant::now();
+            if signals.came() || flow.closed() || end.is_some_and(|end| now >= end) {
+                break;
+            }
+            if let Some(workload) = &mut workload
+                && workload.has_ended()?
+            {
+                break;
+            }
+            if now >= close {
+                flow.interval(&tables.close()?)?;
+                flow.detached(&tables.detached())?;
+                close = next(close, config.interval, Instant::now());
+            }
+        }
+        let last = tables.finish()?;
+        // A plugin still at work would miss the last interval, and with it whatever it keeps for the end.
+        flow.settle()?;
+        flow.interval(&last)?;
+        flow.settle()?;
+        flow.end()
+    }
 }
 
 /// When the interval that begins now ends. Ends keep to the schedule that the first has set; those that have
@@ -119,75 +134,6 @@ impl Selves {
             *self = selves;
         }
         Ok(())
-    }
-}
-
-/// The signals that ask for an end. The first is obeyed in good order, the second at once.
-struct Signals {
-    pipe: UnixStream,
-    came: Arc<AtomicBool>,
-}
-
-impl Signals {
-    fn catch() -> Result<Self> {
-        let (pipe, writer) = UnixStream::pair()?;
-        let came = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            // In this order: what comes while `came` is set does what it would have done without us.
-            signal_hook::flag::register_conditional_default(signal, came.clone())?;
-            signal_hook::flag::register(signal, came.clone())?;
-            signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
-        }
-        Ok(Self { pipe, came })
-    }
-
-    fn came(&self) -> bool {
-        self.came.load(Ordering::Relaxed)
-    }
-}
-
-/// The command that is run while tables fill.
-struct Workload {
-    name: OsString,
-    child: Child,
-    pidfd: OwnedFd,
-    ended: bool,
-}
-
-impl Workload {
-    fn spawn(command: &[OsString]) -> Result<Option<Self>> {
-        let [name, arguments @ ..] = command else { return Ok(None) };
-        let spawn = || {
-            // Standard output carries Weir's data alone.
-            let output = std::io::stderr().as_fd().try_clone_to_owned()?;
-            let child = Command::new(name).args(arguments).stdout(Stdio::from(output)).spawn()?;
-            let pid = Pid::from_child(&child);
-            let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
-            Ok((child, pidfd))
-        };
-        let (child, pidfd) = spawn().map_err(|error: std::io::Error| {
-            Error::new(Kind::NoInput, format!("cannot run {}: {error}", name.display()))
-        })?;
-        Ok(Some(Self { name: name.clone(), child, pidfd, ended: false }))
-    }
-
-    fn has_ended(&mut self) -> Result<bool> {
-        let status = self.child.try_wait()?;
-        if let Some(status) = status.filter(|status| !status.success()) {
-            say("note", &format_args!("{} ended with {status}", self.name.display()));
-        }
-        self.ended = status.is_some();
-        Ok(self.ended)
-    }
-}
-
-impl Drop for Workload {
-    /// A run that ends first takes its command along.
-    fn drop(&mut self) {
-        if !self.ended {
-            // It may have ended in this moment.
-            kill_process(Pid::from_child(&self.child), Signal::TERM).ok();
-        }
     }
 }
 

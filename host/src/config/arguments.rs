@@ -74,6 +74,7 @@ impl Config {
             rows: asked.keys,
             only: asked.only,
             include_self: false,
+            budget: None,
         };
         let interval = asked.interval.as_deref().map(|text| interval(&argument("--interval", text)));
         let interval = interval.transpose()?.unwrap_or(DEFAULT_INTERVAL);
