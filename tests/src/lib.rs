@@ -5,6 +5,7 @@
 
 #![allow(clippy::panic, reason = "a test fails by panicking, and so does what it is made of")]
 
+pub mod command;
 pub mod events;
 pub mod look;
 

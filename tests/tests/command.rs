@@ -1,29 +1,10 @@
 //! The `weir` command on the live kernel: what it prints, and what it ends with.
 
 use std::io::Write;
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use serde_json::Value;
-
-/// The command that is tested: the one that `cargo xtask test` names, or the one beside this test, where cargo
-/// puts both.
-fn binary() -> PathBuf {
-    std::env::var_os("WEIR_BIN").map_or_else(
-        || {
-            std::env::current_exe()
-                .expect("a test has a path")
-                .parent()
-                .expect("in deps")
-                .with_file_name("weir")
-        },
-        PathBuf::from,
-    )
-}
-
-fn weir(arguments: &[&str]) -> Output {
-    Command::new(binary()).args(arguments).output().expect("WEIR_BIN, or the weir beside this test, runs")
-}
+use weir_tests::command::{binary, weir};
 
 /// A configuration in a file of its own.
 fn config(text: &str) -> tempfile::TempPath {

@@ -5,6 +5,10 @@
 
 mod cli;
 mod json;
+mod live;
+mod probes;
+mod recorded;
 mod recording;
 mod samples;
 mod text;
+mod watch;
