@@ -177,6 +177,12 @@ impl Kernel {
                 if points.is_empty() {
                     let names: Vec<String> =
                         notes.iter().map(|note| format!("{}:{}", note.provider, note.name)).collect();
+                    if names.is_empty() {
+                        let message = format!("{} carries no USDT probes", path.display());
+                        return Err(
+                            Error::new(Kind::Config, message).help("it may have been built without them")
+                        );
+                    }
                     let what = format!("{} has no USDT probe", path.display());
                     return Err(absent(
                         &what,

@@ -69,7 +69,7 @@ impl Finding {
         let finding = Self::new(verdict, name, about).why(error.message.replace('\n', " "));
         match &error.help {
             Some(_) if denied && privileged => finding
-                .help("the kernel is locked down, or this is a container that may not do it: see lockdown"),
+                .help("this user has the capabilities: lockdown, a security module or a container forbids it, or the kernel cannot"),
             Some(help) => finding.help(help.replace('\n', " ")),
             None => finding,
         }

@@ -94,17 +94,33 @@ fn kernel_symbols(held: CapabilitySet) -> Finding {
 
 fn user_symbols(held: CapabilitySet) -> Finding {
     const NAME: &str = "user symbols";
-    let about = "names in the stacks of other users' processes (ustack)";
-    let mut byte = [0];
-    match File::open("/proc/1/maps").and_then(|mut maps| maps.read(&mut byte)) {
-        Ok(_) => Finding::new(Verdict::Ok, NAME, about),
-        Err(error) if held.contains(CapabilitySet::SYS_PTRACE) => {
-            Finding::new(Verdict::No, NAME, about).why(format!("/proc/1/maps cannot be read: {error}"))
-        }
-        Err(_) => Finding::new(Verdict::No, NAME, about)
+    let about = "names in the stacks of other processes (ustack)";
+    let finding = |verdict| Finding::new(verdict, NAME, about);
+    match looks_into_others() {
+        Some(true) => finding(Verdict::Ok),
+        Some(false) if held.contains(CapabilitySet::SYS_PTRACE) => finding(Verdict::No)
+            .why("the maps of other processes cannot be read, though this user has CAP_SYS_PTRACE")
+            .help("a security module or a container forbids it"),
+        Some(false) => finding(Verdict::No)
             .why("this user may look into its own processes only")
             .help("run as root, or with CAP_SYS_PTRACE"),
+        None => finding(Verdict::Unknown).why("there is no other process to look into"),
     }
+}
+
+/// Whether the maps of any other process can be read; a few are tried, for some may be of another user namespace.
+fn looks_into_others() -> Option<bool> {
+    const TRIED: usize = 32;
+    let own = std::process::id();
+    let others = fs::read_dir("/proc").ok()?.filter_map(|entry| {
+        let entry = entry.ok()?;
+        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+        // The kernel's own threads have no program, and nothing to be looked into.
+        (pid != own && fs::read(entry.path().join("cmdline")).is_ok_and(|line| !line.is_empty()))
+            .then(|| entry.path().join("maps"))
+    });
+    let can_read = |path| File::open(path).and_then(|mut maps| maps.read(&mut [0])).is_ok();
+    others.take(TRIED).map(can_read).reduce(|any, one| any || one)
 }
 
 fn missed() -> Finding {
