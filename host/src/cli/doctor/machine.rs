@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::CapabilitySet;
@@ -96,9 +97,10 @@ fn user_symbols(held: CapabilitySet) -> Finding {
     const NAME: &str = "user symbols";
     let about = "names in the stacks of other processes (ustack)";
     let finding = |verdict| Finding::new(verdict, NAME, about);
-    match looks_into_others() {
+    let privileged = held.contains(CapabilitySet::SYS_PTRACE);
+    match looks_into_others(privileged) {
         Some(true) => finding(Verdict::Ok),
-        Some(false) if held.contains(CapabilitySet::SYS_PTRACE) => finding(Verdict::No)
+        Some(false) if privileged => finding(Verdict::No)
             .why("the maps of other processes cannot be read, though this user has CAP_SYS_PTRACE")
             .help("a security module or a container forbids it"),
         Some(false) => finding(Verdict::No)
@@ -109,14 +111,16 @@ fn user_symbols(held: CapabilitySet) -> Finding {
 }
 
 /// Whether the maps of any other process can be read; a few are tried, for some may be of another user namespace.
-fn looks_into_others() -> Option<bool> {
+/// Those of this process's own user show nothing, unless it may look into all.
+fn looks_into_others(privileged: bool) -> Option<bool> {
     const TRIED: usize = 32;
-    let own = std::process::id();
+    let (own, user) = (std::process::id(), rustix::process::getuid().as_raw());
     let others = fs::read_dir("/proc").ok()?.filter_map(|entry| {
         let entry = entry.ok()?;
         let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let tells = privileged || entry.metadata().ok()?.uid() != user;
         // The kernel's own threads have no program, and nothing to be looked into.
-        (pid != own && fs::read(entry.path().join("cmdline")).is_ok_and(|line| !line.is_empty()))
+        (pid != own && tells && fs::read(entry.path().join("cmdline")).is_ok_and(|line| !line.is_empty()))
             .then(|| entry.path().join("maps"))
     });
     let can_read = |path| File::open(path).and_then(|mut maps| maps.read(&mut [0])).is_ok();
