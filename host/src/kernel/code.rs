@@ -12,7 +12,7 @@ use weir_abi::Frame;
 use super::instruction::{Assembler, Label, R0, R1, R2, R3, R6, R7, R8, R10, Register, alu, jump};
 use crate::error::{Error, Kind, Result};
 use crate::table::{
-    Access, Arithmetic, Builtin, Comparison, Condition, KeyColumn, KeyValue, Load, MeasureColumn,
+    Access, Arithmetic, Builtin, Comparison, Condition, KeyColumn, KeyKind, KeyValue, Load, MeasureColumn,
     MeasureKind, Memory, Probe, Text, Value,
 };
 
@@ -150,7 +150,16 @@ impl Code {
                     // What a helper leaves after the end of a text would tell equal texts apart.
                     self.assembler.store_constant(R7, key_word(word), 0);
                 }
-                self.text(text, R7, key_word(word), words as i32 * 8)?;
+                // No more than was asked for: a text of five bytes has two words, and could fill them.
+                // An array of characters can be full, and its text ends with it and not with a NUL.
+                let bytes = match (&column.kind, text) {
+                    (KeyKind::Text(bytes), Text::Context { bytes: field, .. }) if bytes >= field => {
+                        words as i32 * 8
+                    }
+                    (KeyKind::Text(bytes), _) => *bytes as i32,
+                    _ => words as i32 * 8,
+                };
+                self.text(text, R7, key_word(word), bytes)?;
                 text.can_fail()
             }
             KeyValue::Stack => false,

@@ -43,8 +43,9 @@ impl Types {
 struct Program {
     fd: OwnedFd,
     points: Vec<(Attach, u64)>,
-    /// It can be attached to all of them at once.
-    multiple: bool,
+    /// It can be attached to nothing but all of them at once. This is the same program for one point after the other,
+    /// for a kernel that loads such programs and does not attach them.
+    one_by_one: Option<OwnedFd>,
 }
 
 /// A table's programs, in the order in which they are attached.
@@ -69,7 +70,7 @@ impl Programs {
             let exit = Attach::RawTracepoint { name: "sched_process_exit".into() };
             let linked = object::program(Entry::ThreadExit, Code::default(), maps)?;
             let fd = load(&exit, false, Entry::ThreadExit, &linked, types)?;
-            programs.push(Program { fd, points: vec![(exit, 0)], multiple: false });
+            programs.push(Program { fd, points: vec![(exit, 0)], one_by_one: None });
         }
         for (entry, probes) in [(Entry::Start, &spec.starts), (Entry::Event, &spec.probes)] {
             for group in groups(probes) {
@@ -80,16 +81,19 @@ impl Programs {
     }
 
     pub(super) fn attach(&mut self) -> Result<()> {
-        for program in &self.programs {
+        for program in &mut self.programs {
             let mut links = Links::default();
             let points: Vec<Point<'_>> =
                 program.points.iter().map(|(attach, cookie)| (attach, *cookie)).collect();
-            let at_once = match points.first() {
-                Some((Attach::Kprobe { at_return, .. }, _)) if program.multiple => {
-                    links.add_kprobes(program.fd.as_fd(), &points, *at_return)?
+            let mut at_once = false;
+            if let (Some(one_by_one), Some((Attach::Kprobe { at_return, .. }, _))) =
+                (program.one_by_one.take(), points.first())
+            {
+                at_once = links.add_kprobes(program.fd.as_fd(), &points, *at_return)?;
+                if !at_once {
+                    program.fd = one_by_one;
                 }
-                _ => false,
-            };
+            }
             if !at_once {
                 for point in points {
                     links.add(program.fd.as_fd(), point)?;
@@ -172,16 +176,14 @@ fn program(
     let points: Vec<(Attach, u64)> =
         group.iter().map(|(probe, number)| (probe.attach.clone(), *number)).collect();
     let whole_functions = points.iter().all(|(attach, _)| matches!(attach, Attach::Kprobe { offset: 0, .. }));
-    let multiple = points.len() > 1 && whole_functions;
-    let fd = match load(&probe.attach, multiple, entry, &linked, types) {
-        // Older kernels, and those without fprobes, know no such programs.
-        Err(_) if multiple => {
-            let fd = load(&probe.attach, false, entry, &linked, types)?;
-            return Ok(Program { fd, points, multiple: false });
+    let fd = load(&probe.attach, false, entry, &linked, types)?;
+    if points.len() > 1 && whole_functions {
+        // Older kernels know no such programs; those without fprobes know them, and attach none.
+        if let Ok(at_once) = load(&probe.attach, true, entry, &linked, types) {
+            return Ok(Program { fd: at_once, points, one_by_one: Some(fd) });
         }
-        loaded => loaded?,
-    };
-    Ok(Program { fd, points, multiple })
+    }
+    Ok(Program { fd, points, one_by_one: None })
 }
 
 fn load(
@@ -223,11 +225,26 @@ fn load(
 
 /// Lines of a log that are shown: the reason, and the instruction that it is about.
 const REASON_LINES: usize = 2;
+/// Whether this process has the capabilities that tracing programs need.
+fn may_trace() -> bool {
+    // Of include/uapi/linux/capability.h.
+    const SYS_ADMIN: u64 = 1 << 21;
+    const PERFMON_AND_BPF: u64 = 1 << 38 | 1 << 39;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).unwrap_or_default();
+    effective & SYS_ADMIN != 0 || effective & PERFMON_AND_BPF == PERFMON_AND_BPF
+}
 
 /// What the verifier has to say comes with a log whose last lines name the reason.
 fn refused(attach: &Attach, refusal: &NotLoaded) -> Error {
     let NotLoaded { error, log } = refusal;
     match Errno::from_io_error(error) {
+        // Where other programs are allowed, it is not the privilege that is missing.
+        Some(Errno::PERM) if matches!(attach, Attach::Function { .. }) && may_trace() => {
+            Error::new(Kind::Unavailable, format!("this kernel does not allow programs for {attach}"))
+                .help(alternative(attach))
+        }
         Some(Errno::PERM) => permission(&format!("loading a program for {attach}")),
         Some(Errno::NOMEM | Errno::TOOBIG) if log.is_empty() => {
             Error::new(Kind::Unavailable, format!("the kernel has no memory for a program for {attach}"))

@@ -89,7 +89,15 @@ pub(crate) fn of_note(note: &Note) -> Record {
         let bits = u32::from(argument.bytes) * 8;
         let signed = argument.signed;
         let value = match &argument.place {
-            Place::Constant(constant) => Some(Value::Constant(constant.cast_unsigned())),
+            // `4@$-1` is 4294967295, and `-1@$255` is -1.
+            Place::Constant(constant) => {
+                let above = 64 - bits;
+                let shifted = constant << above;
+                Some(Value::Constant(match signed {
+                    true => (shifted >> above).cast_unsigned(),
+                    false => shifted.cast_unsigned() >> above,
+                }))
+            }
             // A part of a register can be narrower than what it is taken for.
             Place::Register(place) => {
                 let bits = (u32::from(place.bytes) * 8).min(bits);
