@@ -44,3 +44,52 @@ pub fn on_cpu(cpu: usize, work: impl FnOnce() + Send) {
         });
     });
 }
+
+/// Reads once from a file, into memory that was touched before. What read answers.
+pub fn read_zeros(path: &str, bytes: usize) -> isize {
+    use std::os::fd::AsRawFd as _;
+    let file = std::fs::File::open(path).expect("it can be opened");
+    let mut memory = vec![1u8; bytes];
+    // SAFETY: the memory has so many bytes.
+    unsafe { libc::read(file.as_raw_fd(), memory.as_mut_ptr().cast(), bytes) }
+}
+
+/// Touches so many fresh pages, each of which is a page fault.
+pub fn touch_pages(pages: usize) {
+    let bytes = pages * rustix::param::page_size();
+    // SAFETY: new memory, which nobody else knows.
+    let memory = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            bytes,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    assert_ne!(memory, libc::MAP_FAILED, "there is memory");
+    // One fault for each page, and not one for many.
+    // SAFETY: the memory is mapped.
+    unsafe { libc::madvise(memory, bytes, libc::MADV_NOHUGEPAGE) };
+    for page in 0..pages {
+        // SAFETY: within the memory that was mapped.
+        let place = unsafe { memory.cast::<u8>().add(page * rustix::param::page_size()) };
+        // SAFETY: as above.
+        unsafe { place.write_volatile(1) };
+    }
+    // SAFETY: nothing refers to it any more.
+    unsafe { libc::munmap(memory, bytes) };
+}
+
+/// Names the calling thread.
+pub fn name_thread(name: &std::ffi::CStr) {
+    // SAFETY: the name ends with a NUL.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+}
+
+/// Opens what is at an address, read as a path; the address need not be one.
+pub fn open_at(path: *const libc::c_char) -> i32 {
+    // SAFETY: the kernel answers EFAULT where there is no text, and no path of these tests exists.
+    unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path, libc::O_RDONLY) as i32 }
+}

@@ -4,17 +4,21 @@
 //! The tests run on the live kernel and need the privilege for BPF; without it they fail and say so.
 
 #![allow(clippy::panic, reason = "a test fails by panicking, and so does what it is made of")]
+#![allow(clippy::print_stderr, reason = "a test says what it does not do")]
 
 pub mod command;
 pub mod events;
 pub mod look;
+pub mod traced;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use weir::config::Config;
+use weir::error::Error;
 use weir::kernel::Tables;
 use weir::probe::Kernel;
+use weir::snapshot::Snapshot;
 use weir::table::TableSpec;
 
 /// Resolves the tables of a configuration against the running kernel.
@@ -33,6 +37,38 @@ pub fn attach(config: &str) -> Tables {
         Ok(tables) => tables,
         Err(error) => panic!("{error}"),
     }
+}
+
+/// Why the tables of a configuration cannot be attached.
+#[must_use]
+pub fn refusal(config: &str) -> Error {
+    match try_attach(config) {
+        Ok(_) => panic!("it can be attached:\n{config}"),
+        Err(error) => error,
+    }
+}
+
+/// Attaches the tables of a configuration, or says why not.
+pub fn try_attach(config: &str) -> Result<Tables, Error> {
+    let config = Config::parse(config, Path::new("test.toml"), &Kernel::running())?;
+    Tables::attach(&config.tables, &[])
+}
+
+/// Closes the interval of a single table.
+#[must_use]
+pub fn close(tables: &mut Tables) -> Snapshot {
+    let mut snapshots = tables.close().expect("the interval closes");
+    assert_eq!(snapshots.len(), 1);
+    snapshots.remove(0)
+}
+
+/// Notes that something was not run, and why, for whoever runs these tests.
+pub fn not_run(what: &str, why: &str) {
+    use std::io::Write as _;
+    eprintln!("not run: {what}: {why}");
+    let Some(file) = std::env::var_os("WEIR_NOT_RUN") else { return };
+    let mut file = std::fs::OpenOptions::new().append(true).open(file).expect("the file of notes is there");
+    writeln!(file, "{what}: {why}").expect("the note is written");
 }
 
 /// Whether this runs in a virtual machine under software emulation, where events are dear and there are fewer.
