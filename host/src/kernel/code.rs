@@ -504,7 +504,9 @@ impl Code {
                 }
                 self.assembler.bind(not_read);
             }
-            Condition::Text { text, is, prefix } => self.compare_text(text, is, *prefix, holds, to)?,
+            Condition::Text { text, is, prefix, differs } => {
+                self.compare_text(text, is, *prefix, (*differs, holds), to)?;
+            }
         }
         Ok(())
     }
@@ -589,7 +591,15 @@ impl Code {
         Ok(())
     }
 
-    fn compare_text(&mut self, text: &Text, is: &[u8], prefix: bool, holds: bool, to: Label) -> Result<()> {
+    /// `differs` is whether the condition is that they differ.
+    fn compare_text(
+        &mut self,
+        text: &Text,
+        is: &[u8],
+        prefix: bool,
+        (differs, holds): (bool, bool),
+        to: Label,
+    ) -> Result<()> {
         // Without a prefix the NUL is compared too.
         let compared = if prefix { is.len() } else { is.len() + 1 };
         if compared > COMPARED_BYTES {
@@ -602,7 +612,9 @@ impl Code {
         }
         self.text(text, R10, base, COMPARED_BYTES as i32)?;
         let differ = self.assembler.label();
+        // A text that cannot be read makes either false.
         let not_read = self.unread(text.can_fail(), holds, to);
+        let jumps_if_equal = holds != differs;
         let mut wanted = is.to_vec();
         wanted.resize(compared, 0);
         for (number, part) in wanted.chunks(8).enumerate() {
@@ -615,9 +627,9 @@ impl Code {
                 self.assembler.with(alu::RIGHT, R0, 64 - part.len() as i32 * 8);
             }
             self.assembler.constant(R1, u64::from_le_bytes(word));
-            self.assembler.go_if_by(jump::NE, R0, R1, if holds { differ } else { to });
+            self.assembler.go_if_by(jump::NE, R0, R1, if jumps_if_equal { differ } else { to });
         }
-        if holds {
+        if jumps_if_equal {
             self.assembler.go(to);
         }
         self.assembler.bind(differ);

@@ -394,7 +394,7 @@ impl Scope<'_> {
                     ));
                 };
                 comparable(&is, &arguments[1].span())?;
-                Ok(Meaning::Truth(Condition::Text { text, is, prefix: true }))
+                Ok(Meaning::Truth(Condition::Text { text, is, prefix: true, differs: false }))
             }
             ("starts_with", _) => {
                 Err(usage("write starts_with(text, \"…\"), such as starts_with(comm, \"nginx\")"))
@@ -571,12 +571,12 @@ impl Scope<'_> {
         node: &Node,
         span: Range<usize>,
     ) -> Result<Condition> {
-        let negated = match op {
+        let differs = match op {
             Comparison::Equal => false,
             Comparison::NotEqual => true,
             _ => return Err(Flaw::new(span, "texts are compared by == and != only")),
         };
-        let condition = match with {
+        Ok(match with {
             Meaning::Number(Number { names: Some(names), value, signed, .. }) => {
                 let found = names.iter().find(|(_, name)| name.as_bytes() == is).map(|(number, _)| *number);
                 let Some(found) = found else {
@@ -588,12 +588,7 @@ impl Scope<'_> {
                         None => flaw,
                     });
                 };
-                Condition::Compare {
-                    op: Comparison::Equal,
-                    signed,
-                    left: value,
-                    right: Value::Constant(found),
-                }
+                Condition::Compare { op, signed, left: value, right: Value::Constant(found) }
             }
             with => {
                 let name = with.name();
@@ -605,14 +600,15 @@ impl Scope<'_> {
                     .help("the text at an address is `str(address)`")
                 })?;
                 comparable(is, &span)?;
-                if is_pattern(&String::from_utf8_lossy(is)) {
+                // With an escape in it, what is written is longer than what it stands for, and a star may be meant.
+                let unescaped = span.len() == is.len() + 2;
+                if unescaped && is_pattern(&String::from_utf8_lossy(is)) {
                     return Err(Flaw::new(span, "a text is compared as it is, without wildcards")
                         .help("write starts_with(text, \"…\"); a star itself is \\x2a"));
                 }
-                Condition::Text { text, is: is.to_vec(), prefix: false }
+                Condition::Text { text, is: is.to_vec(), prefix: false, differs }
             }
-        };
-        Ok(if negated { Condition::Not(Box::new(condition)) } else { condition })
+        })
     }
 
     /// A number, for a comparison: an address is one too, but can be told from nothing else than another address.

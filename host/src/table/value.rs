@@ -42,11 +42,13 @@ pub enum Condition {
         left: Value,
         right: Value,
     },
-    /// The text is these bytes, or begins with them.
+    /// The text is these bytes, or begins with them; or it differs from them, which is not the opposite: of a text
+    /// that cannot be read neither holds.
     Text {
         text: Text,
         is: Vec<u8>,
         prefix: bool,
+        differs: bool,
     },
     Not(Box<Condition>),
     And(Box<Condition>, Box<Condition>),
