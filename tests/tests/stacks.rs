@@ -1,0 +1,166 @@
+//! Stacks: the functions that are on them, in their order, and how often.
+
+use std::process;
+
+use weir_tests::events::read_zeros;
+use weir_tests::look::{numbers, texts};
+use weir_tests::{attach, close, emulated, not_run, try_attach};
+
+/// No address of the kernel's, nor what could be made into one.
+fn assert_plain(stack: &str) {
+    assert!(!stack.contains("ffff"), "{stack}");
+    assert!(!stack.contains("0x"), "{stack}");
+}
+
+/// The names, in this order, with others between them.
+fn assert_order(stack: &str, names: &[&str]) {
+    let mut frames = stack.split(';');
+    for name in names {
+        assert!(frames.any(|frame| frame == *name), "{name} is not after those before it in {stack}");
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_stack_of_a_process_names_its_functions() {
+    use weir_tests::traced::x86_64::outer;
+    let mut tables = attach(&format!(
+        r#"
+        [tables.t]
+        on = "tracepoint:syscalls:sys_enter_lseek"
+        where = "pid == {} && args.offset >= 1000"
+        by = {{ stack = "ustack", offset = "args.offset" }}
+        show = {{ n = "count()" }}
+        "#,
+        process::id()
+    ));
+    let call = |offset: i64, times: usize| (0..times).for_each(|_| assert_eq!(outer(offset), -9));
+    call(1000, 30);
+    call(1001, 20);
+    let rows = &close(&mut tables).rows;
+    let (stacks, offsets, n) = (texts(rows, "stack"), numbers(rows, "offset"), numbers(rows, "n"));
+    assert_eq!((offsets, n), (vec![1000, 1001], vec![30, 20]));
+    for stack in stacks {
+        let stack = stack.expect("there is a stack");
+        assert!(stack.ends_with("weir_traced_outer;weir_traced_middle;weir_traced_inner"), "{stack}");
+        assert_plain(&stack);
+    }
+    // The same stack in the next interval is the same row, with a count of its own.
+    call(1000, 7);
+    let rows = &close(&mut tables).rows;
+    assert_eq!(numbers(rows, "n"), [7]);
+}
+
+/// Where a system call was entered, what is called there, down to the program of the probe.
+#[test]
+fn a_stack_of_the_kernel_names_its_functions() {
+    let pid = process::id();
+    let mut tables = attach(&format!(
+        r#"
+        [tables.raw]
+        on = "tp_btf:sys_enter"
+        where = "pid == {pid} && args.id == {lseek}"
+        by = {{ stack = "kstack" }}
+        show = {{ n = "count()" }}
+
+        [tables.switch]
+        on = "tp_btf:sched_switch"
+        where = "pid == {pid} && tid == {tid}"
+        by = {{ stack = "kstack" }}
+        show = {{ n = "count()" }}
+
+        [tables.record]
+        on = "tracepoint:sched:sched_switch"
+        where = "pid == {pid} && tid == {tid}"
+        by = {{ stack = "kstack" }}
+        show = {{ n = "count()" }}
+        "#,
+        lseek = libc::SYS_lseek,
+        tid = rustix::thread::gettid().as_raw_nonzero(),
+    ));
+    (0..40).for_each(|offset| weir_tests::events::seek(offset, 0));
+    (0..25).for_each(|_| std::thread::sleep(std::time::Duration::from_millis(1)));
+    let snapshots = tables.close().expect("the interval closes");
+    assert_eq!(numbers(&snapshots[0].rows, "n").iter().sum::<i128>(), 40);
+    for snapshot in &snapshots {
+        for stack in texts(&snapshot.rows, "stack") {
+            assert_plain(&stack.expect("there is a stack"));
+        }
+    }
+    let enters = texts(&snapshots[0].rows, "stack");
+    let enter = enters[0].as_deref().unwrap_or_default();
+    if cfg!(target_arch = "x86_64") {
+        assert_order(enter, &["entry_SYSCALL_64_after_hwframe", "do_syscall_64"]);
+    }
+    // What sleeps for a time, from the outermost function to the innermost.
+    for snapshot in &snapshots[1..] {
+        let of_sleep: i128 = texts(&snapshot.rows, "stack")
+            .iter()
+            .zip(numbers(&snapshot.rows, "n"))
+            .filter(|(stack, _)| stack.as_deref().is_some_and(|stack| stack.contains("hrtimer_nanosleep")))
+            .inspect(|(stack, _)| {
+                assert_order(
+                    stack.as_deref().unwrap_or_default(),
+                    &["hrtimer_nanosleep", "do_nanosleep", "schedule"],
+                );
+            })
+            .map(|(_, n)| n)
+            .sum();
+        assert_eq!(of_sleep, 25, "{}", snapshot.table);
+    }
+}
+
+#[test]
+fn a_function_of_the_kernel_is_the_innermost_of_its_stack() {
+    for on in ["kprobe:vfs_read", "fentry:vfs_read"] {
+        let config = format!(
+            r#"
+            [tables.t]
+            on = "{on}"
+            where = "pid == {} && args.count == 4321"
+            by = {{ stack = "kstack" }}
+            show = {{ n = "count()" }}
+            "#,
+            process::id()
+        );
+        let mut tables = match try_attach(&config) {
+            Ok(tables) => tables,
+            Err(error) if emulated() => panic!("{on}: {error}"),
+            Err(_) => {
+                not_run(&format!("stacks at {on}"), "this kernel does not have this probe");
+                continue;
+            }
+        };
+        (0..15).for_each(|_| assert_eq!(read_zeros("/dev/zero", 4321), 4321));
+        let rows = &close(&mut tables).rows;
+        assert_eq!(numbers(rows, "n"), [15], "{on}");
+        let stacks = texts(rows, "stack");
+        let stack = stacks[0].as_deref().expect("there is a stack");
+        assert_plain(stack);
+        assert_order(stack, &["do_syscall_64", "ksys_read", "vfs_read"]);
+    }
+}
+
+/// Several stacks of one event, beside other keys; and one that is no stack of a process.
+#[test]
+fn both_stacks_are_keys_together() {
+    let mut tables = attach(
+        r#"
+        [tables.t]
+        on = "profile:hz:199"
+        by = { cpu = "cpu", kernel = "kstack", user = "ustack" }
+        show = { n = "count()" }
+        "#,
+    );
+    let end = std::time::Instant::now() + std::time::Duration::from_millis(500);
+    while std::time::Instant::now() < end {
+        std::hint::spin_loop();
+    }
+    let snapshot = close(&mut tables);
+    let rows = &snapshot.rows;
+    assert_eq!(numbers(rows, "n").iter().sum::<i128>(), snapshot.coverage.events.into());
+    assert!(snapshot.coverage.events > 20);
+    for stack in texts(rows, "kernel").into_iter().chain(texts(rows, "user")).flatten() {
+        assert!(!stack.contains("ffff8") && !stack.contains("ffffffff"), "{stack}");
+    }
+}
