@@ -27,6 +27,13 @@ pub extern "C" fn weir_traced_text(text: *const u8) -> *const u8 {
     black_box(text)
 }
 
+/// Calls itself so many times.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn weir_traced_depth(depth: u64) -> u64 {
+    if black_box(depth) == 0 { 0 } else { 1 + weir_traced_depth(depth - 1) }
+}
+
 /// The start of a span.
 #[inline(never)]
 #[unsafe(no_mangle)]

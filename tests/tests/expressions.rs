@@ -246,6 +246,21 @@ fn a_filter_accepts_where_its_condition_holds() {
     }
 }
 
+/// What has to wait for another part has a place on the stack, and these are few.
+#[test]
+fn an_expression_can_be_nested_so_deep_and_no_deeper() {
+    let nested = |depth: usize| {
+        let inner = (0..depth).fold("arg1".to_owned(), |inner, _| format!("(arg0 - {inner})"));
+        tables(&[format!("max({inner})")], "")
+    };
+    let mut tables = attach(&nested(13));
+    weir_traced_numbers(5, 3, 0);
+    assert_eq!(numbers(&tables.close().expect("the interval closes")[0].rows, "m0"), [2]);
+    let error = weir_tests::refusal(&nested(14));
+    assert_eq!(error.kind, weir::error::Kind::Config);
+    assert!(error.message.contains("nested too deeply"), "{error}");
+}
+
 /// Fields of system calls have the width and the sign of their types, whatever else is in the register.
 #[test]
 fn fields_have_the_sign_of_their_type() {

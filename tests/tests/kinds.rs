@@ -143,6 +143,32 @@ fn functions_of_the_kernel_have_arguments_and_results() {
     check(attach_function(&both, "arguments beside results"));
 }
 
+/// Behind the place where a function is entered there is an instruction, four or five bytes on.
+#[test]
+fn a_kprobe_can_be_at_an_instruction() {
+    if !has_kprobes() {
+        not_run("kprobes at instructions", "this kernel has none");
+        return;
+    }
+    let config = |offset: u32| {
+        format!(
+            "[tables.t]\non = \"kprobe:vfs_read+{offset}\"\nwhere = \"pid == {} && arg2 == {BYTES}\"\nshow = {{ n = \"count()\" }}",
+            process::id()
+        )
+    };
+    let mut attached = 0;
+    for offset in [4, 5] {
+        let Ok(mut tables) = try_attach(&config(offset)) else { continue };
+        (0..9).for_each(|_| assert_eq!(read_zeros("/dev/zero", BYTES), BYTES as isize));
+        assert_eq!(numbers(&close(&mut tables).rows, "n"), [9], "{offset}");
+        attached += 1;
+    }
+    assert!(attached > 0, "at neither");
+    let error = refusal(&config(1));
+    assert_eq!(error.kind, Kind::Unavailable);
+    assert!(error.message.contains("kprobe:vfs_read+1"), "{error}");
+}
+
 /// How many links of kprobes of many functions this process holds.
 fn links_of_many() -> usize {
     let infos = std::fs::read_dir("/proc/self/fdinfo").expect("proc is mounted").flatten();
@@ -178,6 +204,8 @@ fn many_functions_are_counted_as_each_of_them_is() {
         } else {
             assert_eq!(links, 1);
         }
+        // To see that took reads too.
+        drop(close(&mut many));
         work();
         let found = by_text(&close(&mut many).rows, "probe", "n");
         drop(many);
@@ -192,6 +220,7 @@ fn many_functions_are_counted_as_each_of_them_is() {
         for name in &names {
             let mut one = attach(&config(&format!("\"{name}\"")));
             assert_eq!(links_of_many(), 0);
+            drop(close(&mut one));
             work();
             let single = by_text(&close(&mut one).rows, "probe", "n");
             assert_eq!(single.get(&Some(name.clone())), found.get(&Some(name.clone())), "{name}");

@@ -9,7 +9,7 @@ use weir::error::Kind;
 use weir_tests::events::{cpus, name_thread, on_cpu, open_at, seek};
 use weir_tests::look::{by_text, field, numbers, texts};
 use weir_tests::traced::{program, weir_traced_numbers, weir_traced_text};
-use weir_tests::{attach, close, refusal};
+use weir_tests::{attach, close, emulated, refusal};
 
 fn seeks(table: &str) -> weir::kernel::Tables {
     attach(&format!(
@@ -256,6 +256,35 @@ fn texts_of_processes_are_read_where_they_are() {
     ];
     assert_eq!(traced, expected.into());
     assert_eq!(by_text(&snapshots[3].rows, "text", "n"), [(text("bar"), 2)].into());
+}
+
+/// What a system call is given is a text of the process, wherever it is met.
+#[test]
+fn texts_of_processes_are_read_by_addresses_in_registers() {
+    let (pid, tid) = (process::id(), rustix::thread::gettid().as_raw_nonzero());
+    let mut probes = vec![
+        (format!("tp_btf:sys_enter\"\nwhere = \"args.id == {}", libc::SYS_openat), "args.regs.si"),
+        (format!("rawtracepoint:sys_enter\"\nwhere = \"args.id == {}", libc::SYS_openat), "args.regs.si"),
+    ];
+    if cfg!(not(target_arch = "x86_64")) {
+        probes.clear();
+    }
+    // Kernels without kprobes refuse these; another test sees to what they say.
+    if emulated() {
+        probes.push(("kprobe:do_sys_openat2\"\nwhere = \"args.dfd == -100".to_owned(), "args.filename"));
+        probes.push(("kprobe:do_sys_openat2\"\nwhere = \"tid != 0".to_owned(), "arg1"));
+        probes.push(("fentry:do_sys_openat2\"\nwhere = \"args.dfd == -100".to_owned(), "args.filename"));
+    }
+    for (probe, address) in probes {
+        let mut tables = attach(&format!(
+            "[tables.t]\non = \"{probe} && pid == {pid} && tid == {tid}\"\nby = {{ name = \"str({address})\" }}\nshow = {{ n = \"count()\" }}"
+        ));
+        (0..5).for_each(|_| assert!(open_at(c"/weir/nothing".as_ptr()) < 0));
+        (0..3).for_each(|_| assert!(open_at(16 as *const _) < 0));
+        let opens = by_text(&close(&mut tables).rows, "name", "n");
+        assert_eq!(opens[&Some("/weir/nothing".to_owned())], 5, "{probe}");
+        assert_eq!(opens[&None], 3, "{probe}");
+    }
 }
 
 #[test]

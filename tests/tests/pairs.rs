@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use weir_tests::events::read_zeros;
 use weir_tests::look::{field, numbers};
-use weir_tests::traced::{program, weir_traced_end, weir_traced_numbers, weir_traced_start};
+use weir_tests::traced::{
+    program, weir_traced_depth, weir_traced_end, weir_traced_numbers, weir_traced_start,
+};
 use weir_tests::{attach, close, emulated, not_run, try_attach};
 
 fn table(pair: &str, show: &str) -> String {
@@ -92,7 +94,27 @@ fn starts_without_room_are_counted() {
     assert_eq!(numbers(&snapshot.rows, "n"), [i128::from(starts - spans.starts_dropped)]);
 }
 
-/// What is inside of itself replaces its own start, which is said.
+/// A call within a call takes the place of its start, and the outer returns find none: that is said.
+#[test]
+fn recursion_is_counted() {
+    let file = program();
+    let mut tables = attach(&format!(
+        r#"
+        [tables.thread]
+        from = "uprobe:{file}:weir_traced_depth"
+        to = "uretprobe:{file}:weir_traced_depth"
+        by = {{ depth = "start.arg0" }}
+        show = {{ n = "count()", result = "max(retval)" }}
+        "#
+    ));
+    (0..3).for_each(|_| assert_eq!(weir_traced_depth(9), 9));
+    let snapshot = close(&mut tables);
+    assert_eq!(numbers(&snapshot.rows, "depth"), [0], "the innermost call");
+    assert_eq!((numbers(&snapshot.rows, "n"), numbers(&snapshot.rows, "result")), (vec![3], vec![0]));
+    let spans = snapshot.coverage.spans.expect("a table of spans");
+    assert_eq!((spans.starts_replaced, spans.ends_unmatched), (27, 27));
+}
+
 #[test]
 fn a_call_and_its_return_are_a_span() {
     let file = program();

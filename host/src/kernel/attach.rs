@@ -20,8 +20,38 @@ use crate::table::{Attach, PerfEvent, Period};
 pub(super) struct Links {
     links: Vec<OwnedFd>,
     events: Vec<OwnedFd>,
-    /// Events that every CPU has, and the CPUs that have them: others may come online later.
-    everywhere: Vec<(Attach, u64, Vec<u32>)>,
+    /// Events that every CPU has, with their cookies, and the CPUs that have them: others may come online later.
+    everywhere: Vec<(Attach, u64, Vec<OnCpu>)>,
+}
+
+/// An event of one CPU.
+#[derive(Debug)]
+struct OnCpu {
+    cpu: u32,
+    _link: OwnedFd,
+    event: OwnedFd,
+    /// How long it was enabled when that was last asked.
+    enabled: u64,
+}
+
+impl OnCpu {
+    fn attach(program: BorrowedFd<'_>, attach: &Attach, cookie: u64, cpu: u32) -> Result<Self> {
+        let failed = |error: io::Error| attach_error(attach, &error);
+        let Event { mut attributes, .. } = event(attach)?;
+        attributes.read_format = bpf::TIME_ENABLED;
+        let event = bpf::open_event(&mut attributes, Scope::Cpu(cpu)).map_err(failed)?;
+        let link = bpf::link_perf_event(program, event.as_fd(), cookie).map_err(failed)?;
+        bpf::enable_event(&event).map_err(failed)?;
+        Ok(Self { cpu, _link: link, event, enabled: 0 })
+    }
+
+    /// Whether it was enabled since this was last asked: the event of a CPU that went offline stays disabled when the
+    /// CPU is back.
+    fn lives(&mut self) -> bool {
+        let before = self.enabled;
+        self.enabled = bpf::time_enabled(self.event.as_fd()).unwrap_or_default();
+        self.enabled > before
+    }
 }
 
 /// A point, and the cookie by which its program knows it.
@@ -72,21 +102,17 @@ impl Links {
         }
         let online = cpus::online()?;
         for (attach, cookie, having) in &mut self.everywhere {
-            // The event of a CPU that went offline is gone.
-            having.retain(|cpu| online.contains(cpu));
+            having.retain_mut(|event| online.contains(&event.cpu) && event.lives());
             for cpu in &online {
-                if having.contains(cpu) {
+                if having.iter().any(|event| event.cpu == *cpu) {
                     continue;
                 }
-                let failed = |error: io::Error| attach_error(attach, &error);
-                let mut event = event(attach)?;
-                event.scope = Scope::Cpu(*cpu);
-                let event_fd = bpf::open_event(&mut event.attributes, event.scope).map_err(failed)?;
-                let link = bpf::link_perf_event(program, event_fd.as_fd(), *cookie).map_err(failed)?;
-                bpf::enable_event(&event_fd).map_err(failed)?;
-                self.links.push(link);
-                self.events.push(event_fd);
-                having.push(*cpu);
+                match OnCpu::attach(program, attach, *cookie, *cpu) {
+                    Ok(event) => having.push(event),
+                    // It went offline since it was listed.
+                    Err(_) if !cpus::online()?.contains(cpu) => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
         Ok(())

@@ -356,3 +356,14 @@ pub(super) fn enable_event(event: impl AsFd) -> io::Result<()> {
     let result = unsafe { libc::ioctl(event.as_fd().as_raw_fd(), ENABLE, 0) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
+
+/// PERF_FORMAT_TOTAL_TIME_ENABLED: for how long an event was enabled can be read after its count.
+pub(super) const TIME_ENABLED: u64 = 1;
+
+/// Nanoseconds for which an event was enabled that was opened for [`TIME_ENABLED`].
+pub(super) fn time_enabled(event: BorrowedFd<'_>) -> io::Result<u64> {
+    // The count, and the time.
+    let mut read = [[0; 8]; 2];
+    let length = rustix::io::read(event, read.as_flattened_mut())?;
+    Ok(if length == 16 { u64::from_ne_bytes(read[1]) } else { 0 })
+}

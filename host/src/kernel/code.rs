@@ -358,14 +358,14 @@ impl Code {
                     self.assembler.bind(end);
                 }
             }
-            Access::Kernel | Access::User => {
+            Access::Kernel | Access::User | Access::Either => {
                 let slot = self.slot()?;
                 self.assembler.copy(R3, R0);
                 if displacement != 0 {
                     self.assembler.with(alu::ADD, R3, displacement);
                 }
                 self.assembler.store_constant(R10, slot, 0);
-                let kernel = *access == Access::Kernel;
+                let kernel = *access != Access::User;
                 let helper = if kernel { helper::PROBE_READ_KERNEL } else { helper::PROBE_READ_USER };
                 self.read(slot, *bytes as i32, helper);
                 let done = self.assembler.label();
@@ -574,14 +574,23 @@ impl Code {
             Text::Context { bytes: field, .. } => bytes.min(*field as i32 + 1),
             _ => bytes,
         };
-        let helper = match text {
-            Text::At { access: Access::User, .. } => helper::PROBE_READ_USER_STR,
-            _ => helper::PROBE_READ_KERNEL_STR,
-        };
         self.assembler.copy(R1, base);
         self.assembler.with(alu::ADD, R1, at.into());
         self.assembler.constant(R2, limit as u64);
-        self.assembler.call(helper);
+        match text {
+            Text::At { access: Access::Either, .. } => {
+                // Both architectures have the kernel in the upper half of all addresses.
+                let (of_process, end) = (self.assembler.label(), self.assembler.label());
+                self.assembler.go_if(jump::SIGNED_GE, R3, 0, of_process);
+                self.assembler.call(helper::PROBE_READ_KERNEL_STR);
+                self.assembler.go(end);
+                self.assembler.bind(of_process);
+                self.assembler.call(helper::PROBE_READ_USER_STR);
+                self.assembler.bind(end);
+            }
+            Text::At { access: Access::User, .. } => self.assembler.call(helper::PROBE_READ_USER_STR),
+            _ => self.assembler.call(helper::PROBE_READ_KERNEL_STR),
+        }
         if text.can_fail() {
             let read = self.assembler.label();
             self.assembler.go_if(jump::SIGNED_GE, R0, 0, read);

@@ -417,14 +417,21 @@ impl Scope<'_> {
     /// The text at an address.
     fn text_at(&self, node: &Node, bytes: u32, span: &Range<usize>) -> Result<Meaning> {
         let (address, access) = match self.meaning(node)? {
-            Meaning::Pointer { value, access, .. } => (value, access),
-            // A register of a function of the kernel is most often an address of the kernel's.
+            Meaning::Pointer { value, access: Access::User, .. } => (value, Access::User),
+            // Of a structure the kernel knows that it is its own.
+            Meaning::Pointer { value, access: Access::Typed, .. } => (value, Access::Kernel),
+            // What a system call is given is handed on as an address like any other: kernels that GCC compiled say of
+            // none that it is of a process.
+            Meaning::Pointer { value, .. } => (value, Access::Either),
             Meaning::Number(number) if number.bits == 64 => match self.attach {
                 Attach::Uprobe { .. } | Attach::Usdt { .. } => (number.value, Access::User),
-                _ => (number.value, Access::Kernel),
+                _ => (number.value, Access::Either),
             },
             Meaning::Text(text, _) => return Ok(Meaning::Text(text, bytes)),
-            Meaning::Aggregate { base, offset, access, .. } => (plus(base, offset), access),
+            Meaning::Aggregate { base, offset, access, .. } => {
+                let access = if access == Access::User { access } else { Access::Kernel };
+                (plus(base, offset), access)
+            }
             other => {
                 return Err(Flaw::new(
                     span.clone(),
@@ -432,7 +439,6 @@ impl Scope<'_> {
                 ));
             }
         };
-        let access = if access == Access::User { Access::User } else { Access::Kernel };
         Ok(Meaning::Text(Text::At { address, access }, bytes))
     }
 

@@ -110,6 +110,8 @@ pub enum Access {
     Kernel,
     /// By a helper that copies from the process's memory.
     User,
+    /// By either helper, as the address itself tells: of a text, whose place no type has told.
+    Either,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
