@@ -89,7 +89,7 @@ pub fn name_thread(name: &std::ffi::CStr) {
 }
 
 /// Opens what is at an address, read as a path; the address need not be one.
-pub fn open_at(path: *const libc::c_char) -> i32 {
+pub fn open_at(path: usize) -> i32 {
     // SAFETY: the kernel answers EFAULT where there is no text, and no path of these tests exists.
     unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path, libc::O_RDONLY) as i32 }
 }

@@ -4,7 +4,7 @@ use std::process::{self, Command};
 use std::time::{Duration, Instant};
 
 use weir::error::Kind;
-use weir_tests::events::{NOWHERE, call, cpus, on_cpu, pin, read_zeros, seek, touch_pages};
+use weir_tests::events::{NOWHERE, call, cpus, name_thread, on_cpu, pin, read_zeros, seek, touch_pages};
 use weir_tests::look::{by_text, maybe_numbers, numbers};
 use weir_tests::traced::{
     program, weir_traced_end, weir_traced_numbers, weir_traced_start, weir_traced_text,
@@ -183,30 +183,35 @@ fn many_functions_are_counted_as_each_of_them_is() {
     let pid = process::id();
     let config = |on: &str| {
         format!(
-            "[tables.t]\non = {on}\nwhere = \"pid == {pid}\"\nby = {{ probe = \"probe\" }}\n\
+            "[tables.t]\non = {on}\nwhere = \"pid == {pid} && comm == 'weir-work'\"\nby = {{ probe = \"probe\" }}\n\
              show = {{ n = \"count()\" }}\n"
         )
     };
+    // On a thread of its own: closing an interval reads files too.
     let work = || {
+        name_thread(c"weir-work");
         (0..40).for_each(|_| assert_eq!(read_zeros("/dev/zero", 1), 1));
         (0..30).for_each(|_| assert!(std::fs::read_link("/proc/self/nothing").is_err()));
         (0..20).for_each(|_| assert!(std::fs::rename("/proc/nothing", "/proc/nowhere").is_err()));
         (0..10).for_each(|_| drop(std::fs::metadata("/proc")));
     };
     for kind in ["kprobe", "kretprobe"] {
-        let on = format!("\"{kind}:vfs_*\"");
+        // One by one, each takes its time to come and to go.
+        let patterns: &[&str] =
+            if kernel_is("6.1") { &["vfs_rea*", "vfs_st*", "vfs_op*"] } else { &["vfs_*"] };
+        let on: Vec<String> = patterns.iter().map(|pattern| format!("{kind}:{pattern}")).collect();
+        let on = format!("{on:?}");
         let Some(mut many) = attach_function(&config(&on), "many kprobes at once") else { return };
         // Debian's 6.12 has fprobes.
         let links = links_of_many();
-        if links == 0 {
-            assert!(!kernel_is("6.12"), "not one link for all");
+        if kernel_is("6.1") {
+            assert_eq!(links, 0, "Debian's 6.1 has none, and loads the programs for them");
+        } else if emulated() {
+            assert_eq!(links, 1, "not one link for all");
+        } else if links == 0 {
             not_run("one link for many kprobes", "this kernel has no fprobes");
-        } else {
-            assert_eq!(links, 1);
         }
-        // To see that took reads too.
-        drop(close(&mut many));
-        work();
+        std::thread::scope(|scope| scope.spawn(work).join().expect("it works"));
         let found = by_text(&close(&mut many).rows, "probe", "n");
         drop(many);
         assert_eq!(links_of_many(), 0);
@@ -220,8 +225,7 @@ fn many_functions_are_counted_as_each_of_them_is() {
         for name in &names {
             let mut one = attach(&config(&format!("\"{name}\"")));
             assert_eq!(links_of_many(), 0);
-            drop(close(&mut one));
-            work();
+            std::thread::scope(|scope| scope.spawn(work).join().expect("it works"));
             let single = by_text(&close(&mut one).rows, "probe", "n");
             assert_eq!(single.get(&Some(name.clone())), found.get(&Some(name.clone())), "{name}");
         }
@@ -510,7 +514,10 @@ fn hardware_events_are_counted_or_refused_with_the_reason() {
             assert_eq!(error.kind, Kind::Unavailable);
             assert!(error.message.contains("hardware:cpu-cycles"), "{error}");
             assert!(error.help.as_deref().is_some_and(|help| help.contains("software:")), "{error}");
-            not_run("hardware events", "this machine has no counters for them");
+            // QEMU emulates none.
+            if !emulated() {
+                not_run("hardware events", "this machine has no counters for them");
+            }
         }
     }
 }

@@ -217,10 +217,10 @@ fn texts_of_processes_are_read_where_they_are() {
         file = program(),
     ));
     for (path, times) in [(c"/weir/nothing", 5), (c"/weir/nowhere", 4), (c"/weir", 3)] {
-        (0..times).for_each(|_| assert!(open_at(path.as_ptr()) < 0));
+        (0..times).for_each(|_| assert!(open_at(path.as_ptr().addr()) < 0));
     }
     // No memory is there.
-    (0..6).for_each(|_| assert!(open_at(16 as *const _) < 0));
+    (0..6).for_each(|_| assert!(open_at(16) < 0));
     let long = std::ffi::CString::new("y".repeat(200)).expect("no NUL");
     for (text, times) in [(c"foo", 1), (c"bar", 2), (c"caf\xc3\xa9 \x1b[31m\\", 3), (&long, 4), (c"", 5)] {
         for _ in 0..times {
@@ -279,8 +279,8 @@ fn texts_of_processes_are_read_by_addresses_in_registers() {
         let mut tables = attach(&format!(
             "[tables.t]\non = \"{probe} && pid == {pid} && tid == {tid}\"\nby = {{ name = \"str({address})\" }}\nshow = {{ n = \"count()\" }}"
         ));
-        (0..5).for_each(|_| assert!(open_at(c"/weir/nothing".as_ptr()) < 0));
-        (0..3).for_each(|_| assert!(open_at(16 as *const _) < 0));
+        (0..5).for_each(|_| assert!(open_at(c"/weir/nothing".as_ptr().addr()) < 0));
+        (0..3).for_each(|_| assert!(open_at(16) < 0));
         let opens = by_text(&close(&mut tables).rows, "name", "n");
         assert_eq!(opens[&Some("/weir/nothing".to_owned())], 5, "{probe}");
         assert_eq!(opens[&None], 3, "{probe}");
@@ -471,7 +471,7 @@ fn the_address_of_a_process_is_its_own() {
         "[tables.t]\non = \"tracepoint:syscalls:sys_enter_openat\"\nwhere = \"pid == {} && args.filename == 16\"\nby = {{ at = \"args.filename\" }}\nshow = {{ n = \"count()\" }}",
         process::id()
     ));
-    (0..4).for_each(|_| assert!(open_at(16 as *const _) < 0));
+    (0..4).for_each(|_| assert!(open_at(16) < 0));
     let rows = &close(&mut tables).rows;
     assert_eq!((numbers(rows, "at"), numbers(rows, "n")), (vec![16], vec![4]));
     // Whatever it is, reading it does no harm.

@@ -80,6 +80,18 @@ fn a_start_that_is_replaced_is_counted() {
     assert_eq!((spans.starts_replaced, spans.ends_unmatched), (4, 2));
 }
 
+/// At an end its start is not known before it is found.
+#[test]
+fn a_key_cannot_be_what_the_start_saved() {
+    for key in ["start.arg0", "elapsed", "arg0 + (start.arg0 == 1)"] {
+        let error = weir_tests::refusal(&table(&format!("pair = '{key}'"), "key = \"sum(arg0)\""));
+        assert_eq!(error.kind, weir::error::Kind::Config, "{error}");
+    }
+    let pair = "pair = { from = 'arg0', to = 'start.arg0' }";
+    let error = weir_tests::refusal(&table(pair, "key = \"sum(arg0)\""));
+    assert!(error.message.contains("cannot depend on that start"), "{error}");
+}
+
 /// There is room for 32,768 starts and a few more; what finds none is counted.
 #[test]
 fn starts_without_room_are_counted() {

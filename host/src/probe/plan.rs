@@ -227,11 +227,18 @@ fn begin(scope: &Scope<'_>, parsed: &Parsed, saved: &[Node]) -> Result<Probe> {
 
 fn pair(scope: &Scope<'_>, node: &Node, start: bool) -> Result<Value> {
     let flawed = |flaw| (Part::Pair { start }, flaw);
-    match scope.meaning(node).map_err(flawed)? {
+    let value = match scope.meaning(node).map_err(flawed)? {
         // Addresses stay in the kernel here, so any will do.
-        Meaning::Pointer { value, .. } => Ok(value),
-        _ => scope.number(node).map(|number| number.value).map_err(flawed),
+        Meaning::Pointer { value, .. } => value,
+        _ => scope.number(node).map_err(flawed)?.value,
+    };
+    if value.any(&mut |value| matches!(value, Value::Elapsed | Value::Saved(_))) {
+        let flaw = Flaw::new(node.span(), "which start belongs to an end cannot depend on that start");
+        return Err(flawed(
+            flaw.help("pair = { from = \"args.x\", to = \"args.y\" } has an expression for each"),
+        ));
     }
+    Ok(value)
 }
 
 fn key(
