@@ -101,8 +101,8 @@ impl Scope<'_> {
                     let message = format!("this kernel has no structure `{}`", name.escape_debug());
                     return Err(Flaw::new(span, message));
                 };
-                let number = self.number_or_address(operand)?;
-                Ok(Meaning::Pointer { value: number.value, to, access: Access::Kernel })
+                let (value, access) = self.address(operand)?;
+                Ok(Meaning::Pointer { value, to, access })
             }
         }
     }
@@ -440,6 +440,19 @@ impl Scope<'_> {
             }
         };
         Ok(Meaning::Text(Text::At { address, access }, bytes))
+    }
+
+    /// An address, and in whose memory it is. What points somewhere goes on pointing there.
+    fn address(&self, node: &Node) -> Result<(Value, Access)> {
+        match self.meaning(node)? {
+            Meaning::Pointer { value, access: Access::User, .. } => Ok((value, Access::User)),
+            Meaning::Pointer { value, .. } => Ok((value, Access::Kernel)),
+            // A register of a function of the kernel is most often an address of the kernel's.
+            other => as_number(other, node).map(|number| match self.attach {
+                Attach::Uprobe { .. } | Attach::Usdt { .. } => (number.value, Access::User),
+                _ => (number.value, Access::Kernel),
+            }),
+        }
     }
 
     fn unary(&self, unary: Unary, operand: &Node) -> Result<Meaning> {
