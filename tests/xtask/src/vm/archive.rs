@@ -16,7 +16,7 @@ use crate::step::{output, quote, root, say, target};
 pub(super) const MARK: &str = "weir-vm: ";
 
 /// Files of the project, or folders of them, that tests read.
-const DATA: [&str; 3] = ["target/plugins", "plugins/demo.toml", "plugins/demo.weir"];
+const DATA: [&str; 4] = ["docs/recipes", "target/plugins", "plugins/demo.toml", "plugins/demo.weir"];
 
 /// Packs it, and returns the archive.
 pub(super) fn pack(build: &Build) -> Result<PathBuf> {
