@@ -8,9 +8,11 @@
 
 pub mod command;
 pub mod events;
+pub mod happen;
 pub mod look;
 pub mod traced;
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -75,4 +77,13 @@ pub fn not_run(what: &str, why: &str) {
 #[must_use]
 pub fn emulated() -> bool {
     std::env::var_os("WEIR_VM").is_some()
+}
+
+/// Notes something that this machine cannot run, for the list at the end of `cargo xtask test`.
+#[expect(clippy::print_stderr, reason = "for whoever runs the test by itself")]
+pub fn not_run(what: &str, why: &str) {
+    eprintln!("not run: {what}: {why}");
+    let Some(file) = std::env::var_os("WEIR_NOT_RUN") else { return };
+    let mut file = std::fs::OpenOptions::new().append(true).open(file).expect("the file for notes is there");
+    writeln!(file, "{what}: {}", why.lines().next().unwrap_or_default()).expect("a note is written");
 }
