@@ -66,3 +66,30 @@ fn ends_without_a_start_and_starts_without_an_end_are_counted() {
     }
     panic!("{abandoned} starts abandoned and {unmatched} ends unmatched");
 }
+
+/// Probes are detached one after the other. What comes between is nothing that a span lost.
+#[test]
+fn the_end_of_a_run_replaces_no_starts() {
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let spans = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                seek(0, 7);
+            }
+        });
+        let tables = attach(&format!(
+            r#"
+            [tables.seeks]
+            from = "tracepoint:syscalls:sys_enter_lseek"
+            to = "tracepoint:syscalls:sys_exit_lseek"
+            where = "pid == {}"
+            show = {{ calls = "count()" }}
+            "#,
+            std::process::id()
+        ));
+        let snapshots = tables.finish().expect("the last interval closes");
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        snapshots[0].coverage.spans.expect("it is a table of spans")
+    });
+    assert_eq!((spans.starts_replaced, spans.starts_dropped), (0, 0));
+}

@@ -130,7 +130,13 @@ impl Table {
     }
 
     pub(super) fn detach(&mut self) {
+        // Ends are detached before starts, which find their predecessors still there from then on: that is no more
+        // than the order of detaching, and nothing that was lost.
+        let counters = &self.control.get().counters[self.bank];
+        let counters = [&counters.starts_replaced, &counters.starts_dropped];
+        let before = counters.map(|counter| counter.load(Relaxed));
         self.programs.detach();
+        counters.into_iter().zip(before).for_each(|(counter, before)| counter.store(before, Relaxed));
     }
 
     /// Detaches it for good: it costs too much.
