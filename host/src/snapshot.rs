@@ -11,10 +11,11 @@
 //!
 //! Text is what the kernel wrote, escaped as [`crate::escape`] says, so that it is valid UTF-8 and can be
 //! turned back into the same bytes. Measures: `count` UInt64; `sum`, `min`, `max` UInt64 or Int64;
-//! `avg` Struct{count: UInt64, sum: UInt64 or Int64}; `hist` Struct{count: UInt64, sum: UInt64 or Int64,
-//! buckets: List<Struct{low, high, count: UInt64}>}, `low` and `high` of the sum's type, a bucket holding the
-//! values `low <= v < high`, `high` null in the last bucket there can be. A histogram's count is that of its
-//! buckets plus that of the values which found no room for a bucket. Sums are modulo 2^64.
+//! `avg` Struct{count: UInt64, sum: UInt64 or Int64}; `stats` the same with `min` and `max` after them; `hist` and
+//! `lhist` Struct{count: UInt64, sum: UInt64 or Int64, buckets: List<Struct{low, high, count: UInt64}>}, `low` and
+//! `high` of the sum's type, a bucket holding the values `low <= v < high`, `high` null in the last bucket there can
+//! be. A histogram's count is that of its buckets plus that of the values which found no room for a bucket. Sums are
+//! modulo 2^64. A `min` or a `max` is null where no event of the row had a value.
 //!
 //! Rows are in the order in which their keys were first seen since the table's dictionary was last renewed;
 //! the overflow row comes last.
@@ -46,7 +47,7 @@ pub struct Interval {
 pub struct Spans {
     /// Starts that found no room.
     pub starts_dropped: u64,
-    /// Starts that another start of the same thread took the place of.
+    /// Starts that another start of the same thread, or of the same pair, took the place of.
     pub starts_replaced: u64,
     /// Starts whose thread exited before the end.
     pub starts_abandoned: u64,
