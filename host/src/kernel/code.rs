@@ -13,7 +13,7 @@ use super::instruction::{Assembler, Label, R0, R1, R2, R3, R6, R7, R8, R10, Regi
 use crate::error::{Error, Kind, Result};
 use crate::table::{
     Access, Arithmetic, Builtin, Comparison, Condition, KeyColumn, KeyKind, KeyValue, Load, MeasureColumn,
-    MeasureKind, Memory, Probe, Text, Value,
+    MeasureKind, Memory, Probe, Text, TextComparison, Value,
 };
 
 /// Slots of the stack, of eight bytes each, below those of a text that is compared.
@@ -87,6 +87,18 @@ pub(super) fn pair(value: &Value) -> Result<Vec<bpf_insn>> {
     code.value(value)?;
     code.assembler.exit();
     code.assembler.finish()
+}
+
+/// Fails for a value that cannot be compiled, so that its error can have its place in a configuration.
+pub(crate) fn check_value(value: &Value) -> Result<()> {
+    Code::begin().value(value)
+}
+
+/// Likewise for a condition.
+pub(crate) fn check_condition(condition: &Condition) -> Result<()> {
+    let mut code = Code::begin();
+    let label = code.assembler.label();
+    code.go_unless(condition, label)
 }
 
 struct Code {
@@ -196,15 +208,15 @@ impl Code {
             .filter(|(_, column)| column.kind != MeasureKind::Count || column.conditional);
         for (number, (measure, column)) in measured.enumerate() {
             let absent = self.assembler.label();
+            let at = offset(offset_of!(Frame, values) + number * 8);
             if let Some(condition) = &measure.condition {
-                self.go_unless(condition, absent)?;
-            }
-            if let Some(value) = &measure.value {
-                let at = offset(offset_of!(Frame, values) + number * 8);
-                if column.conditional {
+                if measure.value.is_some() {
                     // The verifier wants it written whether it is used or not.
                     self.assembler.store_constant(R7, at, 0);
                 }
+                self.go_unless(condition, absent)?;
+            }
+            if let Some(value) = &measure.value {
                 self.value(value)?;
                 self.assembler.store(R7, at, R0);
                 if value.can_fail() {
@@ -252,12 +264,22 @@ impl Code {
             }
             Value::Truth(condition) => {
                 let (no, end) = (self.assembler.label(), self.assembler.label());
+                // What another part could not read is not this condition's doing, nor forgotten after it.
+                let unread = if condition.can_fail() { Some(self.slot()?) } else { None };
+                if let Some(slot) = unread {
+                    self.assembler.store(R10, slot, R8);
+                    self.assembler.constant(R8, 0);
+                }
                 self.go_unless(condition, no)?;
                 self.assembler.constant(R0, 1);
                 self.assembler.go(end);
                 self.assembler.bind(no);
                 self.assembler.constant(R0, 0);
                 self.assembler.bind(end);
+                if let Some(slot) = unread {
+                    self.assembler.load(8, R8, R10, slot);
+                    self.give_back();
+                }
             }
         }
         Ok(())
@@ -504,9 +526,7 @@ impl Code {
                 }
                 self.assembler.bind(not_read);
             }
-            Condition::Text { text, is, prefix, differs } => {
-                self.compare_text(text, is, *prefix, (*differs, holds), to)?;
-            }
+            Condition::Text { op, text, is } => self.compare_text(*op, text, is, holds, to)?,
         }
         Ok(())
     }
@@ -600,17 +620,16 @@ impl Code {
         Ok(())
     }
 
-    /// `differs` is whether the condition is that they differ.
     fn compare_text(
         &mut self,
+        op: TextComparison,
         text: &Text,
         is: &[u8],
-        prefix: bool,
-        (differs, holds): (bool, bool),
+        holds: bool,
         to: Label,
     ) -> Result<()> {
-        // Without a prefix the NUL is compared too.
-        let compared = if prefix { is.len() } else { is.len() + 1 };
+        // The whole of a text ends with a NUL.
+        let compared = if op == TextComparison::StartsWith { is.len() } else { is.len() + 1 };
         if compared > COMPARED_BYTES {
             let message = format!("a text is compared with at most {} bytes", COMPARED_BYTES - 1);
             return Err(Error::new(Kind::Config, message));
@@ -623,7 +642,8 @@ impl Code {
         let differ = self.assembler.label();
         // A text that cannot be read makes either false.
         let not_read = self.unread(text.can_fail(), holds, to);
-        let jumps_if_equal = holds != differs;
+        // Whether to jump if they are alike.
+        let alike = holds == (op != TextComparison::NotEqual);
         let mut wanted = is.to_vec();
         wanted.resize(compared, 0);
         for (number, part) in wanted.chunks(8).enumerate() {
@@ -636,9 +656,9 @@ impl Code {
                 self.assembler.with(alu::RIGHT, R0, 64 - part.len() as i32 * 8);
             }
             self.assembler.constant(R1, u64::from_le_bytes(word));
-            self.assembler.go_if_by(jump::NE, R0, R1, if jumps_if_equal { differ } else { to });
+            self.assembler.go_if_by(jump::NE, R0, R1, if alike { differ } else { to });
         }
-        if jumps_if_equal {
+        if alike {
             self.assembler.go(to);
         }
         self.assembler.bind(differ);
@@ -679,3 +699,6 @@ fn key_word(word: usize) -> i16 {
 }
 
 const _: () = assert!(size_of::<Frame>() < 512);
+
+#[cfg(test)]
+mod tests;

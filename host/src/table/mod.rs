@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use attach::{Attach, PerfEvent, Period};
-pub use value::{Access, Arithmetic, Builtin, Comparison, Condition, Load, Memory, Text, Value};
+pub use value::{
+    Access, Arithmetic, Builtin, Comparison, Condition, Load, Memory, Text, TextComparison, Value,
+};
 
 /// What a key column holds.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -42,13 +42,10 @@ pub enum Condition {
         left: Value,
         right: Value,
     },
-    /// The text is these bytes, or begins with them; or it differs from them, which is not the opposite: of a text
-    /// that cannot be read neither holds.
     Text {
+        op: TextComparison,
         text: Text,
         is: Vec<u8>,
-        prefix: bool,
-        differs: bool,
     },
     Not(Box<Condition>),
     And(Box<Condition>, Box<Condition>),
@@ -152,6 +149,15 @@ pub enum Comparison {
     GreaterOrEqual,
 }
 
+/// How a text is compared with one that is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TextComparison {
+    Equal,
+    NotEqual,
+    /// What is written is not empty.
+    StartsWith,
+}
+
 impl Comparison {
     #[must_use]
     pub fn negated(self) -> Self {
@@ -201,6 +207,18 @@ impl Value {
 }
 
 impl Condition {
+    /// Whether something in it may not be there to be read.
+    #[must_use]
+    pub fn can_fail(&self) -> bool {
+        match self {
+            Self::Nonzero(value) => value.can_fail(),
+            Self::Compare { left, right, .. } => left.can_fail() || right.can_fail(),
+            Self::Text { text, .. } => text.can_fail(),
+            Self::Not(condition) => condition.can_fail(),
+            Self::And(left, right) | Self::Or(left, right) => left.can_fail() || right.can_fail(),
+        }
+    }
+
     /// Whether any value in it is so.
     pub fn any(&self, is: &mut impl FnMut(&Value) -> bool) -> bool {
         match self {
