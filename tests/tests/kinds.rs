@@ -442,11 +442,12 @@ fn a_profile_counts_by_the_time_that_was_used() {
         let rows: i128 = numbers(&snapshot.rows, "n").iter().sum();
         assert_eq!(rows, snapshot.coverage.events.into(), "{}", snapshot.table);
     }
-    // A thread that shares its CPU is met by chance; an emulated machine is late.
-    let least = if emulated() { 100 } else { 400 };
+    // A thread that shares its CPU is met by chance, and those chances go with the clock by which threads take turns;
+    // an emulated machine is late.
+    let least = if emulated() { 100 } else { 200 };
     for snapshot in &snapshots[..2] {
         let n: i128 = numbers(&snapshot.rows, "n").iter().sum();
-        assert!((least..=600).contains(&n), "{}: {n} times within a second", snapshot.table);
+        assert!((least..=900).contains(&n), "{}: {n} times within a second", snapshot.table);
     }
     let of_cpu = numbers(&snapshots[0].rows, "cpu");
     assert!(of_cpu.contains(&(cpu as i128)));
