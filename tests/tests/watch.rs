@@ -105,7 +105,8 @@ struct Screen {
 impl Screen {
     fn run(arguments: &[&str]) -> Self {
         use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-        let keys = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        let keys =
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
         grantpt(&keys).expect("it is ours");
         unlockpt(&keys).expect("it is ours");
         let name = ptsname(&keys, Vec::new()).expect("it has a name");
@@ -137,14 +138,17 @@ impl Screen {
         Self { child, keys, drawn, all: Vec::new() }
     }
 
-    /// Waits until this was drawn.
-    fn until(&mut self, text: &str) {
+    /// Waits until this was drawn so often.
+    fn until(&mut self, text: &str, times: usize) {
         let end = Instant::now() + Duration::from_secs(30);
-        while !String::from_utf8_lossy(&self.all).contains(text) {
+        while String::from_utf8_lossy(&self.all).matches(text).count() < times {
             let left = end.saturating_duration_since(Instant::now());
             match self.drawn.recv_timeout(left) {
-                Ok(more) => self.all.extend(more),
-                Err(_) => panic!("{text} was not drawn: {}", String::from_utf8_lossy(&self.all)),
+                Ok(more) if Instant::now() < end => self.all.extend(more),
+                _ => {
+                    self.child.kill().ok();
+                    panic!("{text} was not drawn {times} times: {}", String::from_utf8_lossy(&self.all));
+                }
             }
         }
     }
@@ -160,6 +164,7 @@ impl Screen {
 
 const ENTER: &str = "\x1b[?1049h";
 const LEAVE: &str = "\x1b[?1049l";
+const HIDE_CURSOR: &str = "\x1b[?25l";
 const SHOW_CURSOR: &str = "\x1b[?25h";
 
 /// By a key, by Ctrl-C, which is a key here, and by a signal.
@@ -167,8 +172,9 @@ const SHOW_CURSOR: &str = "\x1b[?25h";
 fn the_screen_is_drawn_and_given_back() {
     for key in [Some(&b"q"[..]), Some(b"\x03"), None] {
         let mut screen = Screen::run(&["watch", "tp_btf:sched_switch", "--by", "cpu", "--interval", "200ms"]);
-        screen.until("q or Ctrl-C ends");
-        screen.until("interval 1");
+        screen.until("q or Ctrl-C ends", 1);
+        // Only what differs is drawn anew, and the cursor is hidden after it: once at first, then for two intervals.
+        screen.until(HIDE_CURSOR, 4);
         match key {
             Some(key) => screen.keys.write_all(key).expect("it is typed"),
             None => {

@@ -2,6 +2,8 @@
 
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
+use ratatui::buffer::Cell;
+use ratatui::text::Line;
 use weir::event::{Event, Output, Severity};
 use weir::sink::Screen;
 use weir::snapshot::Snapshot;
@@ -21,10 +23,18 @@ fn screen(table: &TableSpec, snapshot: &Snapshot) -> Screen {
 fn drawn(screen: &Screen, width: u16, height: u16) -> Vec<String> {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| screen.draw(frame).unwrap()).unwrap();
-    let cells = terminal.backend().buffer().content.chunks(usize::from(width));
-    cells
-        .map(|line| line.iter().map(|cell| cell.symbol()).collect::<String>().trim_end().to_owned())
-        .collect()
+    let line = |cells: &[Cell]| {
+        let (mut text, mut cells) = (String::new(), cells.iter());
+        while let Some(cell) = cells.next() {
+            text.push_str(cell.symbol());
+            // The cell after a wide character is a part of it.
+            if Line::raw(cell.symbol()).width() > 1 {
+                cells.next();
+            }
+        }
+        text.trim_end().to_owned()
+    };
+    terminal.backend().buffer().content.chunks(usize::from(width)).map(line).collect()
 }
 
 fn counts(number: i128) -> Snapshot {
@@ -79,7 +89,7 @@ fn long_text_is_cut_and_what_has_no_room_is_said() {
     let screen = screen(&table, &snapshot(&table, interval(0, false), coverage(1), &[row]));
     assert_eq!(
         drawn(&screen, 46, 4)[1..3],
-        ["kstack         comm          calls      bytes", "…call;vfs_read  日本日本日本      1  1,234,567"]
+        ["kstack          comm          calls      bytes", "…call;vfs_read  日本日本日本      1  1,234,567"]
     );
     let narrow = drawn(&screen, 27, 4);
     assert_eq!(narrow[2], "…fs_read  日本日…       1");

@@ -145,11 +145,12 @@ fn errors_point_into_the_arguments() {
         ),
         (
             Arguments { filter: Some("args.ret >".into()), ..reads(&[], &[]) },
-            "expected a value, found the end
+            "an expression is missing
  --> --where:1:11
   |
 1 | args.ret >
-  |           ^",
+  |           ^
+  help: write one such as `args.ret > 0`",
         ),
         (
             Arguments { probes: texts(&["t:sched:sched_swich"]), ..Arguments::default() },
