@@ -10,19 +10,17 @@
 //!
 //! | key of a table | value | when left out |
 //! |---|---|---|
-//! | `on` | the probe: `tracepoint:CATEGORY:NAME`, `rawtracepoint:NAME`, `tp_btf:NAME` | `from` and `to` must be given |
-//! | `from`, `to` | the probes that start and end a span, paired by thread | `on` must be given |
-//! | `where` | comparisons of a name with a number, joined by `&&` | every event counts |
-//! | `by` | key columns: `{ COLUMN = "name", … }` | one row |
+//! | `on` | the probe, or an array of probes, in which names can have wildcards | `from` and `to` must be given |
+//! | `from`, `to` | the probes that start and end a span, each as `on` | `on` must be given |
+//! | `pair` | in spans: an expression, or `{ from = "…", to = "…" }` | starts and ends are paired by thread |
+//! | `where` | an expression: the events to count | every event counts |
+//! | `by` | key columns: `{ COLUMN = "expression", … }` | one row |
 //! | `show` | measure columns: `{ COLUMN = "measure", … }`, at least one | |
-//! | `keys` | rows that an interval can have, from 1 to 1,000,000 | 10,000 |
+//! | `keys` | rows that an interval can have, from 1 to 1,000,000 | 10,000; 2,000 if a stack is a key |
+//! | `pid` | the one process to count | every process |
 //! | `include_self` | count Weir's own processes, too | `false` |
 //!
-//! A name is `pid` (the process, in the initial namespace), `tid` (the thread), `uid`, `gid`, `comm`, `cgroup`,
-//! `cpu`, `elapsed` (the length of a span in nanoseconds), `args.FIELD` or `args.FIELD[N]` (a field of the
-//! probe; in a span, of the one at its end), or `start.FIELD` (a field of the probe at a span's start).
-//! A measure is `count()`, `sum(name)`, `min(name)`, `max(name)`, `avg(name)` or `hist(name)`. A number is
-//! decimal or hexadecimal, or, where a time is meant, a duration. `comm` is text: a key only.
+//! docs/tables.md says what probes, expressions and measures there are.
 //!
 //! | key of a plugin | value | when left out |
 //! |---|---|---|

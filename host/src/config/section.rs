@@ -143,6 +143,15 @@ impl<'a> Entry<'a> {
         Ok(entries(self.document, self.table()?))
     }
 
+    /// This itself, if it is a text, or else the texts of the array that it is.
+    pub(super) fn one_or_more(&self) -> Result<Vec<Piece<'a>>> {
+        match self.value.get_ref() {
+            DeValue::String(_) => Ok(vec![self.piece()?]),
+            DeValue::Array(array) => array.iter().map(|value| Self { value, ..self.clone() }.piece()).collect(),
+            _ => Err(self.wrong_type("a string or an array of strings")),
+        }
+    }
+
     /// The texts of the array that this is.
     pub(super) fn pieces(&self) -> Result<Vec<Piece<'a>>> {
         let wrong = || self.wrong_type("an array of strings");

@@ -98,10 +98,7 @@ fn probes<'a>(
 
 /// A text, or each text of an array.
 fn patterns<'a>(entry: &Entry<'a>) -> Result<Vec<Piece<'a>>> {
-    let pieces = match entry.piece() {
-        Ok(piece) => vec![piece],
-        Err(_) => entry.pieces()?,
-    };
+    let pieces = entry.one_or_more()?;
     if pieces.is_empty() || pieces.len() > MOST_PATTERNS {
         return Err(entry.value_error(format!("`{}` names from 1 to {MOST_PATTERNS} probes", entry.key)));
     }

@@ -150,8 +150,7 @@ pub(crate) fn pattern(text: &str) -> Result<Pattern, Flaw> {
     }
     let Some((_, kind)) = KINDS.into_iter().find(|(name, _)| *name == kind_name) else {
         let names = KINDS.into_iter().map(|(name, _)| name).filter(|name| name.len() > 2);
-        let help = did_you_mean(kind_name, names)
-            .map_or_else(|| FORMS.to_owned(), |meant| format!("{meant} {FORMS}"));
+        let help = did_you_mean(kind_name, names).unwrap_or_else(|| FORMS.to_owned());
         let message = format!("there is no kind of probe `{}`", kind_name.escape_debug());
         return Err(Flaw::new(0..kind_name.len(), message).help(help));
     };

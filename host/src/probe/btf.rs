@@ -480,7 +480,8 @@ pub(crate) mod tests {
     use super::*;
 
     /// Type information with the tracepoints `sys_exit(struct pt_regs *regs, long ret)`, whose parameters
-    /// have names, and `bare(u8-enum, const int)`, whose parameters have none.
+    /// have names, and `bare(u8-enum, const int)`, whose parameters have none; the functions
+    /// `__traceiter_sys_exit` and `unsigned long do_work(unsigned long ret)`; and some of a task.
     pub(crate) fn sample() -> Vec<u8> {
         let mut strings = vec![0];
         let mut name = |text: &str| {
@@ -507,6 +508,16 @@ pub(crate) mod tests {
             /* 13 */ 0, info(kind::FUNC_PROTO, 3), 0, 0, 6, 0, 7, 0, 3,
             /* 14 */ 0, info(kind::PTR, 0), 13,
             /* 15 */ name("btf_trace_bare"), info(kind::TYPEDEF, 0), 14,
+            /* 16 */ name("char"), info(kind::INT, 0), 1, 1 << 24 | 8,
+            /* 17 */ 0, info(kind::ARRAY, 0), 0, 16, 2, 16,
+            /* 18 */ name("task_struct"), info(kind::STRUCT, 5), 72,
+                name("real_parent"), 19, 0, name("tgid"), 2, 64, name("comm"), 17, 96, name("times"), 20, 256,
+                name("state"), 7, 448,
+            /* 19 */ 0, info(kind::PTR, 0), 18,
+            /* 20 */ 0, info(kind::ARRAY, 0), 0, 1, 2, 3,
+            /* 21 */ name("unsigned long"), info(kind::INT, 0), 8, 64,
+            /* 22 */ 0, info(kind::FUNC_PROTO, 1), 21, name("ret"), 21,
+            /* 23 */ name("do_work"), info(kind::FUNC, 0), 22,
         ];
         let types: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         let mut bytes = vec![0x9f, 0xeb, 1, 0];
@@ -546,6 +557,9 @@ pub(crate) mod tests {
         assert_eq!(btf.member(regs, "r15"), Some(Member { id: 1, bit: 0, width: 0, in_union: false }));
         assert_eq!(btf.member(regs, "r16"), None);
         assert_eq!(btf.members(regs), ["r15"]);
+        let task = btf.structure("task_struct").unwrap();
+        assert_eq!(btf.member(task, "tgid"), Some(Member { id: 2, bit: 64, width: 0, in_union: false }));
+        assert_eq!(btf.array(btf.member(task, "times").unwrap().id), Some((1, 3, 8)));
     }
 
     fn read_all(bytes: Vec<u8>) {

@@ -133,6 +133,9 @@ const CASTS: [(&str, u32, bool); 8] = [
     ("uint64", 64, false),
 ];
 
+const CASTS_HELP: &str =
+    "the types are int8, int16, int32, int64, uint8, uint16, uint32, uint64 and `struct NAME *`";
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Measure {
     pub(crate) kind: Spanned<String>,
@@ -167,7 +170,11 @@ pub(crate) fn measure(text: &str) -> Result<Measure, Flaw> {
     let kind = Spanned::new(span, word.to_owned());
     let (token, parenthesis) = parser.next();
     if token != Token::Symbol("(") {
-        let usage = if word == "count" { "write `count()`".to_owned() } else { format!("write `{word}(x)`") };
+        let usage = match word {
+            "count" => "write `count()`".to_owned(),
+            "lhist" => "write `lhist(x, low, high, step)`".to_owned(),
+            word => format!("write `{word}(x)`"),
+        };
         return Err(Flaw::new(parenthesis, format!("expected `(` after `{word}`, found {token}")).help(usage));
     }
     let arguments = parser.list(0)?;
@@ -333,7 +340,8 @@ impl<'a> Parser<'a> {
     fn cast(&mut self) -> Result<Option<Cast>, Flaw> {
         let begin = self.at;
         self.next();
-        match self.next().0 {
+        let (token, span) = self.next();
+        match token {
             Token::Word("struct") => {
                 let (token, span) = self.next();
                 let Token::Word(name) = token else {
@@ -343,11 +351,13 @@ impl<'a> Parser<'a> {
                 self.expect(")", "a cast to a structure is one to its pointer: `(struct NAME *)`")?;
                 return Ok(Some(Cast::Pointer(name.to_owned())));
             }
-            Token::Word(word) => {
-                if let Some((_, bits, signed)) = CASTS.into_iter().find(|(name, ..)| *name == word)
-                    && self.takes(")")
-                {
+            Token::Word(word) if self.takes(")") => {
+                if let Some((_, bits, signed)) = CASTS.into_iter().find(|(name, ..)| *name == word) {
                     return Ok(Some(Cast::Integer { bits, signed }));
+                }
+                // Nothing else can follow a name in parentheses without an operator.
+                if let (Token::Word(_) | Token::Number(_), _) = self.peek() {
+                    return Err(Flaw::new(span, format!("there is no type `{word}`")).help(CASTS_HELP));
                 }
             }
             _ => {}
@@ -365,8 +375,9 @@ impl<'a> Parser<'a> {
                 Token::Symbol("." | "->") => {
                     self.next();
                     let (token, span) = self.next();
-                    let (Token::Word(name) | Token::Number(name)) = token else {
-                        return Err(Flaw::new(span, format!("expected a field's name, found {token}")));
+                    let Token::Word(name) = token else {
+                        let flaw = Flaw::new(span, format!("expected a field's name, found {token}"));
+                        return Err(flaw.help("numbers are whole, and an element is written `name[0]`"));
                     };
                     Expression::Field(Box::new(node), name.to_owned())
                 }

@@ -1,21 +1,23 @@
 //! From what is asked for to what the kernel side executes: the expressions of one table, at each of its probes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use weir_abi::{KEY_WORDS, MEASURES, SAVED, linear_buckets};
+use toml::Spanned;
+use weir_abi::{KEY_WORDS, MEASURES, SAVED};
 
 use super::expression::{self, Expression, Measure, Node};
 use super::flaw::Flaw;
 use super::kernel::Kernel;
-use super::meaning::{Meaning, Number};
+use super::meaning::Meaning;
 use super::record::Record;
-use super::resolve::{Scope, Start, as_text};
+use super::resolve::{Saved, Scope, Start, as_text};
 use crate::error::Result as WeirResult;
+use crate::kernel::code;
 use crate::table::{
     Attach, Builtin, Comparison, Condition, KeyColumn, KeyKind, KeyValue, MeasureColumn, MeasureKind,
-    MeasureValue, Probe, Value,
+    MeasureValue, Probe, Text, Value,
 };
 
 /// Buckets of a linear histogram, as many as bpftrace allows.
@@ -90,6 +92,7 @@ impl<'a> Points<'a> {
         let start = self.starts.first().map(|(attach, record)| Start {
             scope: self.scope(attach, record, 0, None),
             saved: RefCell::default(),
+            part: Cell::new(Part::Filter),
         });
         let names = self.names();
         let mut resolved = Resolved {
@@ -105,7 +108,7 @@ impl<'a> Points<'a> {
             if number == 0 {
                 (resolved.keys, resolved.measures) = (keys, measures);
             } else {
-                same(&mut resolved, &keys, &measures, attach)?;
+                same(&mut resolved, &keys, &measures, attach, &parsed)?;
             }
             resolved.probes.push(probe);
         }
@@ -162,15 +165,27 @@ fn end(
     parsed: &Parsed,
     names: &BTreeMap<u64, String>,
 ) -> Result<(Probe, Vec<KeyColumn>, Vec<MeasureColumn>)> {
-    let filter = parsed.filter.as_ref().map(|node| scope.condition(node)).transpose();
+    let now = |part: Part| {
+        if let Some(start) = scope.start {
+            start.part.set(part);
+        }
+    };
+    now(Part::Filter);
+    let filter = parsed.filter.as_ref().map(|node| condition(scope, node)).transpose();
     let filter = filter.map_err(|flaw| (Part::Filter, flaw))?;
+    now(Part::Pair { start: false });
     let pair = parsed.pair.as_ref().map(|(_, end)| pair(scope, end, false)).transpose()?;
     let mut probe =
         Probe { attach: scope.attach.clone(), filter, keys: vec![], measures: vec![], saved: vec![], pair };
     let (mut keys, mut measures): (Vec<KeyColumn>, Vec<MeasureColumn>) = (Vec::new(), Vec::new());
     for (at, (name, node)) in parsed.keys.iter().enumerate() {
         let flawed = |flaw| (Part::Key(at), flaw);
+        now(Part::Key(at));
         let (column, value) = key(scope, name, node, names).map_err(flawed)?;
+        // The kernel side takes each stack once.
+        if value == KeyValue::Stack && keys.iter().any(|other| other.kind == column.kind) {
+            return Err(flawed(Flaw::new(node.span(), format!("`{}` is a key already", node.get_ref()))));
+        }
         keys.push(column);
         probe.keys.push(value);
         let words: usize = keys.iter().map(|key| key.kind.words()).sum();
@@ -187,6 +202,7 @@ fn end(
     }
     for (at, (name, measure)) in parsed.measures.iter().enumerate() {
         let flawed = |flaw| (Part::Measure(at), flaw);
+        now(Part::Measure(at));
         if at == MEASURES {
             let flaw = Flaw::new(
                 measure.kind.span(),
@@ -201,19 +217,39 @@ fn end(
     Ok((probe, keys, measures))
 }
 
+/// A condition that can be compiled.
+fn condition(scope: &Scope<'_>, node: &Node) -> std::result::Result<Condition, Flaw> {
+    let condition = scope.condition(node)?;
+    code::check_condition(&condition).map_err(|error| Flaw { span: node.span(), error })?;
+    Ok(condition)
+}
+
+/// Fails for a value that cannot be compiled.
+fn check(value: &Value, node: &Node) -> std::result::Result<(), Flaw> {
+    code::check_value(value).map_err(|error| Flaw { span: node.span(), error })
+}
+
 /// A probe that starts spans.
-fn begin(scope: &Scope<'_>, parsed: &Parsed, saved: &[Node]) -> Result<Probe> {
-    let value = |node: &Node| match scope.meaning(node) {
-        Ok(Meaning::Number(Number { value, .. }) | Meaning::Pointer { value, .. }) => Ok(value),
-        Ok(other) => Err((
-            Part::Filter,
-            Flaw::new(
-                0..0,
-                format!("{} has {} in the place of {}", scope.attach, other.name(), node.get_ref()),
-            ),
-        )),
-        // The places of what is saved are in other expressions.
-        Err(flaw) => Err((Part::Filter, Flaw { span: 0..0, error: flaw.error })),
+fn begin(scope: &Scope<'_>, parsed: &Parsed, saved: &[Saved]) -> Result<Probe> {
+    let value = |saved: &Saved| {
+        let flawed = |flaw| (saved.part, flaw);
+        let value = match (scope.meaning(&saved.node).map_err(flawed)?, &saved.meaning) {
+            (Meaning::Number(number), Meaning::Number(first))
+                if (number.bits, number.signed) == (first.bits, first.signed) =>
+            {
+                number.value
+            }
+            (Meaning::Pointer { value, to, .. }, Meaning::Pointer { to: first, .. }) if to == *first => value,
+            _ => {
+                let message =
+                    format!("this is of another kind at {} than at the start before it", scope.attach);
+                return Err(flawed(
+                    Flaw::new(saved.node.span(), message).help("make a table of each kind of start"),
+                ));
+            }
+        };
+        check(&value, &saved.node).map_err(flawed)?;
+        Ok(value)
     };
     Ok(Probe {
         attach: scope.attach.clone(),
@@ -238,6 +274,7 @@ fn pair(scope: &Scope<'_>, node: &Node, start: bool) -> Result<Value> {
             flaw.help("pair = { from = \"args.x\", to = \"args.y\" } has an expression for each"),
         ));
     }
+    check(&value, node).map_err(flawed)?;
     Ok(value)
 }
 
@@ -250,7 +287,7 @@ fn key(
     let span = node.span();
     let column = |kind, unit: &str| KeyColumn { name: name.to_owned(), kind, unit: unit.to_owned() };
     let cgroup = || KeyValue::Number(Value::Builtin(Builtin::Cgroup));
-    Ok(match scope.meaning(node)? {
+    let (column, value) = match scope.meaning(node)? {
         Meaning::KernelStack => (column(KeyKind::KernelStack, ""), KeyValue::Stack),
         Meaning::UserStack => (column(KeyKind::UserStack, ""), KeyValue::Stack),
         Meaning::CgroupPath => (column(KeyKind::CgroupPath, ""), cgroup()),
@@ -285,11 +322,16 @@ fn key(
             };
             (column(kind, number.unit), KeyValue::Number(number.value))
         }
-    })
+    };
+    match &value {
+        KeyValue::Number(value) | KeyValue::Text(Text::At { address: value, .. }) => check(value, node)?,
+        _ => {}
+    }
+    Ok((column, value))
 }
 
 /// An array of characters, as text.
-fn characters(scope: &Scope<'_>, meaning: &Meaning) -> Option<(crate::table::Text, u32)> {
+fn characters(scope: &Scope<'_>, meaning: &Meaning) -> Option<(Text, u32)> {
     let Meaning::Aggregate { id, .. } = meaning else { return None };
     let types = scope.kernel.types().ok()?;
     let (element, count, _) = types.array(*id)?;
@@ -309,7 +351,7 @@ fn measure(
     name: &str,
     measure: &Measure,
 ) -> std::result::Result<(MeasureColumn, MeasureValue), Flaw> {
-    let condition = measure.condition.as_ref().map(|node| scope.condition(node)).transpose()?;
+    let condition = measure.condition.as_ref().map(|node| condition(scope, node)).transpose()?;
     let (word, arguments) = (measure.kind.get_ref().as_str(), &measure.arguments[..]);
     let span = measure.kind.span();
     let kind = match (word, arguments) {
@@ -364,6 +406,7 @@ fn measure(
             .help("use it as a key: by = { comm = \"comm\" }"));
     }
     let number = scope.number(node)?;
+    check(&number.value, node)?;
     let column = MeasureColumn {
         name: name.to_owned(),
         kind,
@@ -392,8 +435,9 @@ fn linear(scope: &Scope<'_>, low: &Node, high: &Node, step: &Node) -> std::resul
     }
     let by = u64::try_from(by).ok().filter(|by| *by > 0);
     let by = by.ok_or_else(|| Flaw::new(step.span(), "the step of a histogram is above 0"))?;
-    let buckets = (i128::from(to) - i128::from(from)).div_euclid(by.into());
-    if buckets + 2 > MOST_LINEAR.into() || linear_buckets(from, to, by) > MOST_LINEAR {
+    let (length, by_wide) = (i128::from(to) - i128::from(from), i128::from(by));
+    let buckets = (length + by_wide - 1) / by_wide;
+    if buckets + 2 > MOST_LINEAR.into() {
         let message =
             format!("a linear histogram has at most {} buckets, and this one {buckets}", MOST_LINEAR - 2);
         return Err(Flaw::new(step.span(), message).help("make the step larger"));
@@ -402,23 +446,34 @@ fn linear(scope: &Scope<'_>, low: &Node, high: &Node, step: &Node) -> std::resul
 }
 
 /// The columns of a table are the same whatever the probe.
-fn same(resolved: &mut Resolved, keys: &[KeyColumn], measures: &[MeasureColumn], at: &Attach) -> Result<()> {
-    let differs = |name: &str| {
+fn same(
+    resolved: &mut Resolved,
+    keys: &[KeyColumn],
+    measures: &[MeasureColumn],
+    at: &Attach,
+    parsed: &Parsed,
+) -> Result<()> {
+    let differs = |name: &str, span: Range<usize>| {
         let message = format!("`{name}` is of another kind at {at} than at the probes before it");
-        Flaw::new(Range::default(), message).help("cast it, or make a table of each")
+        Flaw::new(span, message).help("cast it, or make a table of each")
     };
     for (number, (column, other)) in resolved.keys.iter_mut().zip(keys).enumerate() {
         match (&mut column.kind, &other.kind) {
             // The longer one holds both.
             (KeyKind::Text(bytes), KeyKind::Text(others)) => *bytes = (*bytes).max(*others),
             (kind, others) if *kind == *others => {}
-            _ => return Err((Part::Key(number), differs(&column.name))),
+            _ => {
+                let span = parsed.keys[number].1.span();
+                return Err((Part::Key(number), differs(&column.name, span)));
+            }
         }
     }
     for (number, (column, other)) in resolved.measures.iter_mut().zip(measures).enumerate() {
         column.conditional |= other.conditional;
         if (column.kind, column.signed, &column.unit) != (other.kind, other.signed, &other.unit) {
-            return Err((Part::Measure(number), differs(&column.name)));
+            let measure = &parsed.measures[number].1;
+            let span = measure.arguments.first().map_or_else(|| measure.kind.span(), Spanned::span);
+            return Err((Part::Measure(number), differs(&column.name, span)));
         }
     }
     Ok(())

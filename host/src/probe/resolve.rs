@@ -1,5 +1,6 @@
 //! From what is written to what it means at one probe.
 
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
 use toml::Spanned;
@@ -11,8 +12,11 @@ use super::kernel::Kernel;
 use super::meaning::{Meaning, Number};
 use super::names;
 use super::nearest::did_you_mean;
+use super::plan::Part;
 use super::record::{ADDRESS, Content, Record, Type};
-use crate::table::{Access, Arithmetic, Attach, Builtin, Comparison, Condition, Memory, Text, Value};
+use crate::table::{
+    Access, Arithmetic, Attach, Builtin, Comparison, Condition, Memory, Text, TextComparison, Value,
+};
 
 /// Bytes of a text for which no length was given, its NUL included.
 const USUAL_TEXT: u32 = 64;
@@ -65,7 +69,19 @@ pub(crate) struct Scope<'a> {
 #[derive(Debug)]
 pub(crate) struct Start<'a> {
     pub(crate) scope: Scope<'a>,
-    pub(crate) saved: std::cell::RefCell<Vec<Node>>,
+    pub(crate) saved: RefCell<Vec<Saved>>,
+    /// The expression that is being resolved.
+    pub(crate) part: Cell<Part>,
+}
+
+/// What the start of a span saves.
+#[derive(Debug)]
+pub(crate) struct Saved {
+    pub(crate) node: Node,
+    /// Where it was asked for first.
+    pub(crate) part: Part,
+    /// What it is at the first of the starts.
+    pub(crate) meaning: Meaning,
 }
 
 type Result<T> = std::result::Result<T, Flaw>;
@@ -164,7 +180,10 @@ impl Scope<'_> {
             "args" | "start" => Err(Flaw::new(span, format!("`{name}` is not a value"))
                 .help(format!("name a field: `{name}.NAME`"))),
             name => {
-                if self.record.fields.iter().any(|field| field.name == name && name.starts_with("arg")) {
+                let has =
+                    self.record.fields.iter().any(|field| field.name == name && name.starts_with("arg"));
+                let number = name.strip_prefix("arg").unwrap_or_default();
+                if has || !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) {
                     return self.field(name, &span);
                 }
                 let help = did_you_mean(name, NAMES).map_or_else(
@@ -212,7 +231,8 @@ impl Scope<'_> {
             }
         };
         let Some(field) = self.record.fields.iter().find(|field| field.name == name) else {
-            let flaw = Flaw::new(span.clone(), format!("the probe has no field `{}`", name.escape_debug()));
+            let message = format!("{} has no field `{}`", self.attach, name.escape_debug());
+            let flaw = Flaw::new(span.clone(), message);
             return Err(flaw.help(match did_you_mean(name, self.record.usable()) {
                 Some(meant) => format!("{meant} {}", usable()),
                 None => usable(),
@@ -244,6 +264,12 @@ impl Scope<'_> {
         let Some(member) = types.member(id, name) else {
             let shown = types.spell(id, 0);
             let members = types.members(id);
+            if members.is_empty() {
+                return Err(Flaw::new(
+                    span.clone(),
+                    format!("`{shown}` is no structure whose members are known"),
+                ));
+            }
             let all = members.iter().take(40).copied().collect::<Vec<_>>().join(", ");
             let help = did_you_mean(name, members.iter().copied())
                 .unwrap_or_else(|| format!("it has {all}{}", if members.len() > 40 { ", …" } else { "" }));
@@ -342,9 +368,9 @@ impl Scope<'_> {
         let there = replace_root(node);
         let meaning = start.scope.meaning(&there)?;
         let mut saved = start.saved.borrow_mut();
-        let place = saved.iter().position(|other| *other == there);
+        let place = saved.iter().position(|other| other.node == there);
         let place = place.unwrap_or_else(|| {
-            saved.push(there);
+            saved.push(Saved { node: there, part: start.part.get(), meaning: meaning.clone() });
             saved.len() - 1
         });
         if place >= weir_abi::SAVED {
@@ -367,10 +393,10 @@ impl Scope<'_> {
 
     fn call(&self, name: &str, arguments: &[Node], span: Range<usize>) -> Result<Meaning> {
         let usage = |usage: &str| {
-            Flaw::new(span.clone(), format!("`{name}` is used otherwise")).help(usage.to_owned())
+            Flaw::new(span.clone(), format!("`{name}` takes other arguments")).help(usage.to_owned())
         };
         match (name, arguments) {
-            ("str", [address]) => self.text_at(address, USUAL_TEXT, &span),
+            ("str", [address]) => self.text_at(address, USUAL_TEXT),
             ("str", [address, bytes]) => {
                 let written = match self.meaning(bytes)? {
                     Meaning::Number(number) => number.written(),
@@ -382,19 +408,21 @@ impl Scope<'_> {
                 let bytes = bytes.ok_or_else(|| {
                     Flaw::new(arguments[1].span(), format!("a text has from 1 to {LONGEST_TEXT} bytes"))
                 })?;
-                self.text_at(address, bytes, &span)
+                self.text_at(address, bytes)
             }
             ("str", _) => Err(usage("write str(address), or str(address, bytes)")),
-            ("starts_with", [text, prefix]) => {
-                let (Some(text), Meaning::Literal(is)) =
-                    (as_text(self.meaning(text)?), self.meaning(prefix)?)
-                else {
-                    return Err(usage(
-                        "write starts_with(text, \"…\"), such as starts_with(comm, \"nginx\")",
-                    ));
+            ("starts_with", [with, prefix]) => {
+                let meaning = self.meaning(with)?;
+                let text = self.compared(meaning, with)?;
+                let Meaning::Literal(is) = self.meaning(prefix)? else {
+                    return Err(Flaw::new(prefix.span(), "a text starts with what is written")
+                        .help("write starts_with(text, \"…\"), such as starts_with(comm, \"nginx\")"));
                 };
-                comparable(&is, &arguments[1].span())?;
-                Ok(Meaning::Truth(Condition::Text { text, is, prefix: true, differs: false }))
+                comparable(&is, &prefix.span())?;
+                if is.is_empty() {
+                    return Err(Flaw::new(prefix.span(), "every text starts with an empty one"));
+                }
+                Ok(Meaning::Truth(Condition::Text { op: TextComparison::StartsWith, text, is }))
             }
             ("starts_with", _) => {
                 Err(usage("write starts_with(text, \"…\"), such as starts_with(comm, \"nginx\")"))
@@ -415,7 +443,7 @@ impl Scope<'_> {
     }
 
     /// The text at an address.
-    fn text_at(&self, node: &Node, bytes: u32, span: &Range<usize>) -> Result<Meaning> {
+    fn text_at(&self, node: &Node, bytes: u32) -> Result<Meaning> {
         let (address, access) = match self.meaning(node)? {
             Meaning::Pointer { value, access: Access::User, .. } => (value, Access::User),
             // Of a structure the kernel knows that it is its own.
@@ -433,10 +461,9 @@ impl Scope<'_> {
                 (plus(base, offset), access)
             }
             other => {
-                return Err(Flaw::new(
-                    span.clone(),
-                    format!("`{}` is {}, and not an address", node.get_ref(), other.name()),
-                ));
+                let message = format!("`{}` is {}, and not an address", node.get_ref(), other.name());
+                return Err(Flaw::new(node.span(), message)
+                    .help("an address has 64 bits; a text that is one already needs no `str`"));
             }
         };
         Ok(Meaning::Text(Text::At { address, access }, bytes))
@@ -446,12 +473,20 @@ impl Scope<'_> {
     fn address(&self, node: &Node) -> Result<(Value, Access)> {
         match self.meaning(node)? {
             Meaning::Pointer { value, access: Access::User, .. } => Ok((value, Access::User)),
+            // The kernel knows the type that it gave, and not the one that is said.
             Meaning::Pointer { value, .. } => Ok((value, Access::Kernel)),
+            other => as_number(other, node).map(|number| (number.value, self.access())),
+        }
+    }
+
+    /// Whose memory a number is taken to be an address of.
+    fn access(&self) -> Access {
+        match self.attach {
+            Attach::Uprobe { .. } | Attach::Usdt { .. } => Access::User,
+            // What a system call is given points to the caller's memory.
+            Attach::Tracepoint { category, .. } if category == "raw_syscalls" => Access::User,
             // A register of a function of the kernel is most often an address of the kernel's.
-            other => as_number(other, node).map(|number| match self.attach {
-                Attach::Uprobe { .. } | Attach::Usdt { .. } => (number.value, Access::User),
-                _ => (number.value, Access::Kernel),
-            }),
+            _ => Access::Kernel,
         }
     }
 
@@ -532,6 +567,8 @@ impl Scope<'_> {
             Arithmetic::Add => left.bits.max(right.bits) + 1,
             Arithmetic::Multiply => left.bits + right.bits,
             Arithmetic::Divide | Arithmetic::Right => left.bits,
+            // By 0 it is the number itself.
+            Arithmetic::Remainder if right.written().is_none_or(|by| by == 0) => left.bits,
             Arithmetic::Remainder | Arithmetic::And => left.bits.min(right.bits).max(1),
             Arithmetic::Or | Arithmetic::Xor => left.bits.max(right.bits),
             Arithmetic::Subtract | Arithmetic::Left => 64,
@@ -590,9 +627,10 @@ impl Scope<'_> {
         node: &Node,
         span: Range<usize>,
     ) -> Result<Condition> {
-        let differs = match op {
-            Comparison::Equal => false,
-            Comparison::NotEqual => true,
+        // Not the negation of the other: what cannot be read is neither.
+        let text_op = match op {
+            Comparison::Equal => TextComparison::Equal,
+            Comparison::NotEqual => TextComparison::NotEqual,
             _ => return Err(Flaw::new(span, "texts are compared by == and != only")),
         };
         Ok(match with {
@@ -610,24 +648,34 @@ impl Scope<'_> {
                 Condition::Compare { op, signed, left: value, right: Value::Constant(found) }
             }
             with => {
-                let name = with.name();
-                let text = as_text(with).ok_or_else(|| {
-                    Flaw::new(
-                        node.span(),
-                        format!("`{}` is {name}, and is compared with a text", node.get_ref()),
-                    )
-                    .help("the text at an address is `str(address)`")
-                })?;
+                let text = self.compared(with, node)?;
                 comparable(is, &span)?;
-                // With an escape in it, what is written is longer than what it stands for, and a star may be meant.
-                let unescaped = span.len() == is.len() + 2;
-                if unescaped && is_pattern(&String::from_utf8_lossy(is)) {
-                    return Err(Flaw::new(span, "a text is compared as it is, without wildcards")
-                        .help("write starts_with(text, \"…\"); a star itself is \\x2a"));
+                // Whoever escapes something knows what is written.
+                let is_plain = span.len() == is.len() + 2;
+                if is_plain && is_pattern(&String::from_utf8_lossy(is)) {
+                    return Err(Flaw::new(span, "a text is compared as it is, without wildcards").help(
+                        "write starts_with(text, \"…\"); a star itself is \\x2a, a question mark \\x3f",
+                    ));
                 }
-                Condition::Text { text, is: is.to_vec(), prefix: false, differs }
+                Condition::Text { op: text_op, text, is: is.to_vec() }
             }
         })
+    }
+
+    /// A text, for a comparison.
+    fn compared(&self, meaning: Meaning, node: &Node) -> Result<Text> {
+        let (shown, name) = (node.get_ref(), meaning.name());
+        let flaw = |message| Flaw::new(node.span(), message);
+        match meaning {
+            Meaning::CgroupPath | Meaning::Container | Meaning::Probe => {
+                Err(flaw(format!("`{shown}` is looked up after the event, and cannot be compared"))
+                    .help("use it as a key: the kernel has numbers in its place"))
+            }
+            meaning => as_text(meaning).ok_or_else(|| {
+                flaw(format!("`{shown}` is {name}, and is compared with a text"))
+                    .help("the text at an address is `str(address)`")
+            }),
+        }
     }
 
     /// A number, for a comparison: an address is one too, but can be told from nothing else than another address.
@@ -700,7 +748,8 @@ pub(crate) fn plus(base: Value, offset: i64) -> Value {
 }
 
 fn comparable(is: &[u8], span: &Range<usize>) -> Result<()> {
-    let most = crate::kernel::code::COMPARED_BYTES - 1;
+    // A longer text, which is cut, has a byte more.
+    let most = crate::kernel::code::COMPARED_BYTES - 2;
     if is.len() > most || is.contains(&0) {
         return Err(Flaw::new(
             span.clone(),

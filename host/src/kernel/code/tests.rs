@@ -735,7 +735,7 @@ fn compiled(code: Result<Vec<bpf_insn>>) -> Vec<bpf_insn> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4096, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2048, ..ProptestConfig::default() })]
 
     #[test]
     fn values_are_what_they_mean(world in any_world(), value in any_value()) {
@@ -790,7 +790,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2048, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1024, ..ProptestConfig::default() })]
 
     #[test]
     fn events_have_their_keys_and_measures(world in any_world(), table in any_table()) {
