@@ -258,7 +258,7 @@ pub const fn ordered(value: u64, signed: bool) -> u64 {
 #[inline(always)]
 #[must_use]
 pub const fn log_buckets(resolution: u32) -> u32 {
-    (65 - resolution << resolution) + 1
+    ((65 - resolution) << resolution) + 1
 }
 
 /// The bucket of a number in a histogram by powers of two, each divided into `2^resolution`: the number itself up

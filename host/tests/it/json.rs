@@ -172,7 +172,13 @@ fn expected(table: &weir::table::TableSpec, (keys, values): &Row) -> Json {
     });
     let values = table.measures.iter().zip(values).map(|(column, value)| {
         let value = match value {
+            Value::Null => Json::Null,
             Value::Number(n) => number(n),
+            Value::Stats(count, sum, bounds) => {
+                let avg = (*count > 0).then(|| *sum as f64 / *count as f64);
+                let [min, max] = [0, 1].map(|which| bounds.map(|bounds| number(&bounds[which])));
+                json!({"count": count, "sum": number(sum), "avg": avg, "min": min, "max": max})
+            }
             Value::Avg(count, sum) => {
                 let avg = (*count > 0).then(|| *sum as f64 / *count as f64);
                 json!({"count": count, "sum": number(sum), "avg": avg})

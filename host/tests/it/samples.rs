@@ -32,7 +32,11 @@ pub(crate) fn text(text: &str) -> Key {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     Number(i128),
+    /// The least or the greatest of no values.
+    Null,
     Avg(u64, i128),
+    /// With the least and the greatest, if there is a value.
+    Stats(u64, i128, Option<[i128; 2]>),
     Hist(u64, i128, Vec<(i128, Option<i128>, u64)>),
 }
 
@@ -154,15 +158,27 @@ fn batch(table: &TableSpec, number: u64, rows: &[Row]) -> RecordBatch {
 fn measures<'a>(measure: &MeasureColumn, cells: impl Iterator<Item = &'a Value> + Clone) -> ArrayRef {
     let signed = measure.signed && measure.kind != MeasureKind::Count;
     let count = cells.clone().map(|cell| match cell {
-        Value::Number(_) => None,
-        Value::Avg(count, _) | Value::Hist(count, ..) => Some(i128::from(*count)),
+        Value::Number(_) | Value::Null => None,
+        Value::Avg(count, _) | Value::Stats(count, ..) | Value::Hist(count, ..) => Some(i128::from(*count)),
     });
     let sum = cells.clone().map(|cell| match cell {
-        Value::Number(sum) | Value::Avg(_, sum) | Value::Hist(_, sum, _) => Some(*sum),
+        Value::Null => None,
+        Value::Number(sum) | Value::Avg(_, sum) | Value::Stats(_, sum, _) | Value::Hist(_, sum, _) => {
+            Some(*sum)
+        }
     });
     let (count, sum) = (numbers(false, count), numbers(signed, sum));
     let DataType::Struct(fields) = field_type(measure) else { return sum };
     let mut children = vec![count, sum];
+    if measure.kind == MeasureKind::Stats {
+        let bound = |which: usize| {
+            cells.clone().map(move |cell| match cell {
+                Value::Stats(_, _, bounds) => bounds.map(|bounds| bounds[which]),
+                _ => None,
+            })
+        };
+        children.extend([numbers(signed, bound(0)), numbers(signed, bound(1))]);
+    }
     if measure.kind.is_histogram() {
         let lists = cells.map(|cell| if let Value::Hist(.., buckets) = cell { &buckets[..] } else { &[] });
         let offsets = OffsetBuffer::from_lengths(lists.clone().map(<[_]>::len));
@@ -222,19 +238,30 @@ pub(crate) fn put_run(sink: &mut dyn weir::sink::Sink, tables: &[TableSpec], int
 /// Any table, with the rows of some intervals of it.
 pub(crate) fn any_run() -> impl Strategy<Value = (TableSpec, Vec<(Coverage, Vec<Row>)>)> {
     let key = prop::sample::select(vec![KeyKind::Unsigned, KeyKind::Signed, KeyKind::Text(16)]);
-    let measure = (prop::sample::select(MeasureKind::ALL.to_vec()), any::<bool>());
+    let kinds = vec![
+        MeasureKind::Count,
+        MeasureKind::Sum,
+        MeasureKind::Min,
+        MeasureKind::Max,
+        MeasureKind::Avg,
+        MeasureKind::Stats,
+        MeasureKind::Hist(3),
+        MeasureKind::Lhist { low: 0, high: 10, step: 1 },
+    ];
+    let measure = (prop::sample::select(kinds), any::<bool>());
     (prop::collection::vec(key, 0..4), prop::collection::vec(measure, 1..4)).prop_flat_map(
         |(keys, measures)| {
             let keys: Vec<_> =
                 keys.into_iter().enumerate().map(|(at, kind)| (format!("k{at}"), kind)).collect();
-            let keys: Vec<_> = keys.iter().map(|(name, kind)| (name.as_str(), *kind)).collect();
+            let keys: Vec<_> = keys.iter().map(|(name, kind)| (name.as_str(), kind.clone())).collect();
             let names: Vec<_> = (0..measures.len()).map(|at| format!("m{at}")).collect();
             let measures: Vec<_> = names
                 .iter()
                 .zip(&measures)
                 .map(|(name, (kind, signed))| (name.as_str(), *kind, *signed, "ns"))
                 .collect();
-            let table = table("any", &keys, &measures);
+            let mut table = table("any", &keys, &measures);
+            table.measures.iter_mut().for_each(|measure| measure.conditional = true);
             let intervals = prop::collection::vec((any_coverage(), any_rows(&table)), 1..4);
             (Just(table), intervals)
         },
@@ -263,9 +290,9 @@ fn any_rows(table: &TableSpec) -> impl Strategy<Value = Vec<Row>> + use<> {
         .keys
         .iter()
         .map(|key| {
-            let value = match key.kind {
-                KeyKind::Text(_) => prop::collection::vec(any::<u8>(), 0..16).prop_map(Key::Text).boxed(),
-                kind => number(kind == KeyKind::Signed).prop_map(Key::Number).boxed(),
+            let value = match key.kind.is_text() {
+                true => prop::collection::vec(any::<u8>(), 0..16).prop_map(Key::Text).boxed(),
+                false => number(key.kind == KeyKind::Signed).prop_map(Key::Number).boxed(),
             };
             prop_oneof![9 => value, 1 => Just(Key::Null)]
         })
@@ -279,7 +306,16 @@ fn any_rows(table: &TableSpec) -> impl Strategy<Value = Vec<Row>> + use<> {
                 MeasureKind::Avg => {
                     (any::<u64>(), number).prop_map(|(count, sum)| Value::Avg(count, sum)).boxed()
                 }
-                MeasureKind::Hist(_) => {
+                MeasureKind::Min | MeasureKind::Max => {
+                    prop_oneof![4 => number.prop_map(Value::Number), 1 => Just(Value::Null)].boxed()
+                }
+                MeasureKind::Stats => {
+                    let bounds = prop::option::of([number.clone(), number.clone()]);
+                    (any::<u64>(), number, bounds)
+                        .prop_map(|(count, sum, bounds)| Value::Stats(count, sum, bounds))
+                        .boxed()
+                }
+                MeasureKind::Hist(_) | MeasureKind::Lhist { .. } => {
                     let bucket = (number.clone(), prop::option::of(number.clone()), any::<u64>());
                     (any::<u64>(), number, prop::collection::vec(bucket, 0..5))
                         .prop_map(|(count, sum, buckets)| Value::Hist(count, sum, buckets))

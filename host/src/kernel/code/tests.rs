@@ -55,7 +55,8 @@ impl World {
     }
 
     fn is_readable(&self, helper: i32, address: u64) -> bool {
-        address.wrapping_sub(CONTEXT) < 1 << 20 || self.random(address ^ (helper as u64) << 56) % 3 != 0
+        address.wrapping_sub(CONTEXT) < 1 << 20
+            || !self.random(address ^ (helper as u64) << 56).is_multiple_of(3)
     }
 
     fn number(&self, address: u64, bytes: u64) -> u64 {
