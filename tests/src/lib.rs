@@ -64,15 +64,6 @@ pub fn close(tables: &mut Tables) -> Snapshot {
     snapshots.remove(0)
 }
 
-/// Notes that something was not run, and why, for whoever runs these tests.
-pub fn not_run(what: &str, why: &str) {
-    use std::io::Write as _;
-    eprintln!("not run: {what}: {why}");
-    let Some(file) = std::env::var_os("WEIR_NOT_RUN") else { return };
-    let mut file = std::fs::OpenOptions::new().append(true).open(file).expect("the file of notes is there");
-    writeln!(file, "{what}: {why}").expect("the note is written");
-}
-
 /// Whether this runs in a virtual machine under software emulation, where events are dear and there are fewer.
 #[must_use]
 pub fn emulated() -> bool {

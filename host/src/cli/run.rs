@@ -97,6 +97,9 @@ impl<'a> Trace<'a> {
             if now >= close {
                 flow.interval(&tables.close()?)?;
                 flow.detached(&tables.detached())?;
+                if let Some(problem) = tables.problem() {
+                    say("note", &problem);
+                }
                 close = next(close, config.interval, Instant::now());
             }
         }

@@ -147,7 +147,9 @@ impl<'a> Entry<'a> {
     pub(super) fn one_or_more(&self) -> Result<Vec<Piece<'a>>> {
         match self.value.get_ref() {
             DeValue::String(_) => Ok(vec![self.piece()?]),
-            DeValue::Array(array) => array.iter().map(|value| Self { value, ..self.clone() }.piece()).collect(),
+            DeValue::Array(array) => {
+                array.iter().map(|value| Self { value, ..self.clone() }.piece()).collect()
+            }
             _ => Err(self.wrong_type("a string or an array of strings")),
         }
     }

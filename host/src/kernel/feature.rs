@@ -44,5 +44,5 @@ pub(crate) fn many_kprobes(functions: &[&str]) -> Result<()> {
 
 /// Whether this kernel counts all events that it skips at a tracepoint.
 pub(crate) fn counts_missed() -> bool {
-    super::missed::reliable(&Attach::Tracepoint { category: String::new(), name: String::new() })
+    super::counted::reliable(&Attach::Tracepoint { category: String::new(), name: String::new() })
 }

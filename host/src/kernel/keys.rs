@@ -65,6 +65,13 @@ pub(super) struct Names {
     symbols: Symbols,
 }
 
+impl Names {
+    /// Why there are frames of stacks without a name, if something could be done about it.
+    pub(super) fn problem(&self) -> Option<&str> {
+        self.symbols.problem()
+    }
+}
+
 /// The memory in which programs left the keys, from the first id on.
 pub(super) struct Left<'a> {
     pub(super) keys: &'a [AtomicU64],

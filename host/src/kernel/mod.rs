@@ -47,6 +47,8 @@ pub struct Tables {
     /// For each table that was asked for, which of `tables` serves it.
     shares: Vec<Share>,
     detached: Vec<Detached>,
+    /// What is wrong with names was said.
+    told: bool,
     /// The kernel times programs for as long as this is open.
     _statistics: Option<OwnedFd>,
     cpus: u32,
@@ -101,6 +103,7 @@ impl Tables {
             tables,
             shares,
             detached: Vec::new(),
+            told: false,
             _statistics: statistics,
             cpus,
             interval: 0,
@@ -151,6 +154,16 @@ impl Tables {
             table.detach();
         }
         self.end(true, true)
+    }
+
+    /// Why names are missing in stacks, if something could be done about it. Said once.
+    pub fn problem(&mut self) -> Option<String> {
+        if self.told {
+            return None;
+        }
+        let problem = self.tables.iter().find_map(Table::problem).map(str::to_owned);
+        self.told = problem.is_some();
+        problem
     }
 
     /// The tables that were detached since this was last asked.

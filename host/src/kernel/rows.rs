@@ -55,6 +55,11 @@ impl Rows {
         self.buckets = Buckets::new(layout, &self.table.measures);
     }
 
+    /// Why names are missing, if something could be done about it.
+    pub(super) fn problem(&self) -> Option<&str> {
+        self.names.problem()
+    }
+
     /// The rows of an interval, in the order of their ids, the overflow row last.
     pub(super) fn batch(
         &mut self,

@@ -150,6 +150,11 @@ impl Table {
         if self.retired { Ok(()) } else { self.programs.keep_up() }
     }
 
+    /// Why names are missing in its rows, if something could be done about it.
+    pub(super) fn problem(&self) -> Option<&str> {
+        self.rows.problem()
+    }
+
     /// Why the table is to be detached, if it cost the kernel more than it may.
     pub(super) fn over_budget(&self, snapshot: &Snapshot) -> Option<String> {
         let (budget, cost) = (self.spec.budget?, snapshot.coverage.kernel?);

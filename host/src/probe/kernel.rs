@@ -160,38 +160,25 @@ impl Kernel {
             Pattern::Usdt { binary, provider, name } => {
                 registers::check()?;
                 let path = binary::locate(binary)?;
-                let notes = usdt::notes(&Binary::open(&path)?)?;
-                let (provider_fits, name_fits) = (fits(provider), fits(name));
-                let points: Vec<Attach> = notes
-                    .iter()
-                    .filter(|note| provider_fits(&note.provider) && name_fits(&note.name))
-                    .map(|note| Attach::Usdt {
-                        binary: path.clone(),
-                        provider: note.provider.clone(),
-                        name: note.name.clone(),
-                        offset: note.offset,
-                        semaphore: note.semaphore,
-                        pid,
-                    })
-                    .collect();
-                if points.is_empty() {
-                    let names: Vec<String> =
-                        notes.iter().map(|note| format!("{}:{}", note.provider, note.name)).collect();
-                    if names.is_empty() {
-                        let message = format!("{} carries no USDT probes", path.display());
-                        return Err(
-                            Error::new(Kind::Config, message).help("it may have been built without them")
-                        );
+                let file = Binary::open(&path)?;
+                let notes = match is_pattern(provider) || is_pattern(name) {
+                    true => {
+                        let (provider_fits, name_fits) = (fits(provider), fits(name));
+                        let mut notes = usdt::notes(&file)?;
+                        notes.retain(|note| provider_fits(&note.provider) && name_fits(&note.name));
+                        notes
                     }
-                    let what = format!("{} has no USDT probe", path.display());
-                    return Err(absent(
-                        &what,
-                        &format!("{provider}:{name}"),
-                        "",
-                        names.iter().map(String::as_str),
-                    ));
-                }
-                points
+                    false => usdt::find(&file, provider, name)?,
+                };
+                let point = |note: usdt::Note| Attach::Usdt {
+                    binary: path.clone(),
+                    provider: note.provider,
+                    name: note.name,
+                    offset: note.offset,
+                    semaphore: note.semaphore,
+                    pid,
+                };
+                notes.into_iter().map(point).collect()
             }
             Pattern::Profile(period) => vec![Attach::Profile(*period)],
             Pattern::Interval(period) => vec![Attach::Interval(*period)],

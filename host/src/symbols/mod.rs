@@ -54,10 +54,6 @@ pub(crate) struct Symbols {
 }
 
 impl Symbols {
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
     /// Why there are frames without a name, if something could be done about it: the first reason that was met.
     pub(crate) fn problem(&self) -> Option<&str> {
         self.problem.as_deref()

@@ -51,7 +51,7 @@ fn here() -> u32 {
 
 #[test]
 fn functions_of_this_process_have_their_names() {
-    let mut symbols = Symbols::new();
+    let mut symbols = Symbols::default();
     let text = symbols.user(here(), &functions());
     if !allowed(&symbols) {
         return;
@@ -68,7 +68,7 @@ fn functions_of_this_process_have_their_names() {
 
 #[test]
 fn an_address_that_is_returned_to_is_of_the_call() {
-    let mut symbols = Symbols::new();
+    let mut symbols = Symbols::default();
     let [first, ..] = functions();
     // Where the function begins, a call that does not return ends the one before it.
     let innermost = symbols.user(here(), &[first]);
@@ -92,7 +92,7 @@ fn outer_function(n: u64) -> u64 {
 
 #[test]
 fn an_inlined_function_is_a_frame_of_its_own() {
-    let mut symbols = Symbols::new();
+    let mut symbols = Symbols::default();
     let begin = black_box(outer_function as fn(u64) -> u64) as usize as u64;
     let texts: Vec<String> = (begin..begin + 128).map(|place| symbols.user(here(), &[place])).collect();
     if allowed(&symbols) {
@@ -124,7 +124,7 @@ fn code_without_a_name_has_that_of_its_file_or_none() {
         std::thread::yield_now();
     };
     let code = line.map(|line| u64::from_str_radix(line.split('-').next().unwrap(), 16).unwrap());
-    let mut symbols = Symbols::new();
+    let mut symbols = Symbols::default();
     // Nothing is ever mapped at the second and third.
     let alive = code.map(|code| symbols.user(sleep.id(), &[code + 0x100, 0x42, u64::MAX]));
     sleep.kill().unwrap();
@@ -150,7 +150,7 @@ fn code_without_a_name_has_that_of_its_file_or_none() {
 
 #[test]
 fn a_stack_ends_at_an_empty_slot() {
-    let mut symbols = Symbols::new();
+    let mut symbols = Symbols::default();
     assert_eq!(symbols.user(here(), &[]), "");
     assert_eq!(symbols.user(here(), &[0x42, 0, 0x42]), "[unknown]");
     assert_eq!(symbols.kernel(&[]), "");
@@ -161,7 +161,7 @@ fn a_stack_ends_at_an_empty_slot() {
 #[test]
 fn functions_of_the_kernel_have_their_names() {
     let functions = kallsyms::unique_functions();
-    let mut symbols = Symbols::new();
+    let mut symbols = Symbols::default();
     let Some(step) = functions.len().checked_div(100).filter(|step| *step > 0) else {
         assert_eq!(symbols.kernel(&[0xffff_ffff_8100_0000]), "[unknown]");
         println!("not tested: {}", symbols.problem().unwrap());
@@ -190,7 +190,7 @@ fn what_a_new_stack_costs() {
         begun.elapsed()
     };
     let kernel = kallsyms::unique_functions();
-    let mut symbols = Symbols::new();
+    let mut symbols = Symbols::default();
     let stacks: Vec<Vec<u64>> =
         kernel.chunks(10).take(201).map(|c| c.iter().map(|f| f.0 + 1).collect()).collect();
     let mut times: Vec<Duration> = stacks.iter().map(|stack| time(&mut || symbols.kernel(stack))).collect();
@@ -200,7 +200,7 @@ fn what_a_new_stack_costs() {
     let begin = functions()[0] & !0xfff;
     let stacks: Vec<Vec<u64>> =
         (0..201).map(|n| (0..10).map(|m| begin + (n * 10 + m) * 97).collect()).collect();
-    let mut symbols = Symbols::new();
+    let mut symbols = Symbols::default();
     let first = time(&mut || symbols.user(here(), &stacks[0]));
     let times: Vec<Duration> =
         stacks[1..].iter().map(|stack| time(&mut || symbols.user(here(), stack))).collect();

@@ -73,6 +73,7 @@ pub(crate) fn table(
         saved: 0,
         rows: 1000,
         include_self: false,
+        budget: None,
     }
 }
 

@@ -74,6 +74,7 @@ pub(crate) fn table_schema() -> SchemaRef {
         saved: 0,
         rows: 1_000_000,
         include_self: false,
+        budget: None,
     })
 }
 

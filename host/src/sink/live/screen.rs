@@ -10,7 +10,7 @@ use ratatui::text::Line;
 
 use super::fit;
 use crate::error::Result;
-use crate::escape::escape;
+use crate::escape::{escape, guard};
 use crate::event::{Event, Totals};
 use crate::sink::Sink as _;
 use crate::sink::rows::Rows;
@@ -50,14 +50,20 @@ impl Screen {
                     }
                 }
             }
+            Event::Detached { table, message, .. } => {
+                self.say(&format!("{}: DETACHED: {}", escape(table.as_bytes()), guard(message)));
+            }
             Event::Plugin { plugin, output, .. } => {
-                let text = format!("{}: {}", escape(plugin.as_bytes()), plugin_output(output));
-                self.said.extend(text.lines().map(str::to_owned));
-                while self.said.len() > MOST_LINES {
-                    self.said.pop_front();
-                }
+                self.say(&format!("{}: {}", escape(plugin.as_bytes()), plugin_output(output)));
             }
             Event::End { totals, .. } => self.ended = Some(**totals),
+        }
+    }
+
+    fn say(&mut self, text: &str) {
+        self.said.extend(text.lines().map(str::to_owned));
+        while self.said.len() > MOST_LINES {
+            self.said.pop_front();
         }
     }
 
