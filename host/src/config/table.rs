@@ -27,12 +27,13 @@ pub(super) fn read(entry: &Entry<'_>, kernel: &Kernel) -> Result<TableSpec> {
         Some(show) => show.entries()?,
         None => Vec::new(),
     };
-    if show.is_empty() {
+    // Told last: the rest of a table is written first.
+    let nothing = show.is_empty().then(|| {
         let place = section.get("show").unwrap_or(entry);
-        return Err(place
+        place
             .key_error(format!("table `{name}` has nothing to show"))
-            .help("give at least one measure: show = { calls = \"count()\" }"));
-    }
+            .help("give at least one measure: show = { calls = \"count()\" }")
+    });
     let rows = match section.get("keys") {
         Some(keys) if by.is_empty() => {
             return Err(keys
@@ -55,7 +56,8 @@ pub(super) fn read(entry: &Entry<'_>, kernel: &Kernel) -> Result<TableSpec> {
         include_self: section.get("include_self").map_or(Ok(false), Entry::flag)?,
         budget: section.get("budget").map(budget).transpose()?,
     };
-    parts.resolve(kernel)
+    let table = parts.resolve(kernel)?;
+    nothing.map_or(Ok(table), Err)
 }
 
 /// A share of one CPU, in millionths.

@@ -397,7 +397,7 @@ unknown key `colour`
   |
 3 | colour = 1
   | ^^^^^^
-  help: the keys here are on, from, to, pair, where, by, show, keys, pid, include_self"#,
+  help: the keys here are on, from, to, pair, where, by, show, keys, pid, include_self, budget"#,
     );
 }
 

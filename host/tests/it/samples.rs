@@ -271,13 +271,24 @@ pub(crate) fn any_run() -> impl Strategy<Value = (TableSpec, Vec<(Coverage, Vec<
 
 fn any_coverage() -> impl Strategy<Value = Coverage> {
     let spans = prop::option::of(any::<[u64; 4]>());
-    (any::<[u64; 4]>(), any::<bool>(), any::<u32>(), spans).prop_map(
-        |(numbers, missed_reliable, cpus, spans)| {
+    (any::<[u64; 4]>(), any::<[bool; 2]>(), any::<u32>(), spans).prop_map(
+        |(numbers, [missed_reliable, detached], cpus, spans)| {
             let [events, overflow, missed, inexact] = numbers;
             let spans = spans.map(|[starts_dropped, starts_replaced, starts_abandoned, ends_unmatched]| {
                 Spans { starts_dropped, starts_replaced, starts_abandoned, ends_unmatched }
             });
-            Coverage { events, overflow, missed, missed_reliable, inexact, cpus, spans }
+            // What programs cost is not recorded.
+            Coverage {
+                events,
+                overflow,
+                missed,
+                missed_reliable,
+                inexact,
+                kernel: None,
+                detached,
+                cpus,
+                spans,
+            }
         },
     )
 }

@@ -109,7 +109,7 @@ fn errors_point_into_the_arguments() {
     for (asked, printed) in [
         (
             by("comm, args.rett"),
-            "the probe has no field `rett`
+            "tracepoint:syscalls:sys_exit_read has no field `rett`
  --> --by:1:7
   |
 1 | comm, args.rett

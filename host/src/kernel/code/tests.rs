@@ -481,9 +481,13 @@ impl Meaning<'_> {
                 (helper::PROBE_READ_KERNEL_STR, CONTEXT + from + place, room, true)
             }
             Text::At { address, access } => {
-                let user = *access == Access::User;
-                let helper = if user { helper::PROBE_READ_USER_STR } else { helper::PROBE_READ_KERNEL_STR };
                 let found = self.value(address);
+                // The upper half of all addresses is the kernel's.
+                let user = match access {
+                    Access::Either => found.number.cast_signed() >= 0,
+                    access => *access == Access::User,
+                };
+                let helper = if user { helper::PROBE_READ_USER_STR } else { helper::PROBE_READ_KERNEL_STR };
                 (helper, found.number, room, found.read)
             }
         };
@@ -596,9 +600,8 @@ fn any_text(inner: BoxedStrategy<Value>) -> impl Strategy<Value = Text> {
         Just(Text::Comm),
         (0..100u32, 1..80u32).prop_map(|(offset, bytes)| Text::Context { offset, bytes }),
         (0..30u32, any::<bool>()).prop_map(|(word, relative)| Text::Located { offset: word * 4, relative }),
-        (inner, any::<bool>()).prop_map(|(address, user)| {
-            Text::At { address, access: if user { Access::User } else { Access::Kernel } }
-        }),
+        (inner, prop::sample::select(vec![Access::User, Access::Kernel, Access::Either]))
+            .prop_map(|(address, access)| { Text::At { address, access } }),
     ]
 }
 
@@ -814,10 +817,19 @@ proptest! {
                     let found = meaning.value(value);
                     found.read.then(|| vec![found.number])
                 }
-                KeyValue::Text(text) => meaning.text(text, words as u64 * 8).map(|mut text| {
-                    text.resize(words * 8, 0);
-                    text.chunks(8).map(|word| u64::from_le_bytes(word.try_into().unwrap())).collect()
-                }),
+                KeyValue::Text(text) => {
+                    let room = match (&column.kind, text) {
+                        (KeyKind::Text(bytes), Text::Context { bytes: field, .. }) if bytes >= field => {
+                            words as u64 * 8
+                        }
+                        (KeyKind::Text(bytes), _) => (*bytes).into(),
+                        _ => words as u64 * 8,
+                    };
+                    meaning.text(text, room).map(|mut text| {
+                        text.resize(words * 8, 0);
+                        text.chunks(8).map(|word| u64::from_le_bytes(word.try_into().unwrap())).collect()
+                    })
+                }
                 KeyValue::Stack => {
                     word += words;
                     continue;
