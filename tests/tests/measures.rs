@@ -218,7 +218,7 @@ fn the_widest_table_is_loaded() {
     let file = program();
     let keys =
         (0..13).map(|number| format!("k{number} = \"arg0 + {number}\"")).collect::<Vec<_>>().join(", ");
-    let text = "x".repeat(63);
+    let text = "x".repeat(62);
     let table = format!(
         r#"
         [tables.t]
@@ -255,5 +255,5 @@ fn the_widest_table_is_loaded() {
     weir_tests::traced::weir_traced_text(text.as_ptr().cast());
     let rows = &close(&mut tables).rows;
     assert_eq!(numbers(rows, "h"), [1]);
-    assert_eq!(weir_tests::look::texts(rows, "text"), [Some("x".repeat(63))]);
+    assert_eq!(weir_tests::look::texts(rows, "text"), [Some("x".repeat(62))]);
 }

@@ -1,5 +1,7 @@
 //! `weir watch` on the live kernel: what a pipe gets, whose events are counted, and the screen of a terminal.
 
+#![allow(clippy::panic, reason = "a test fails by panicking, and so does what it is made of")]
+
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};

@@ -41,6 +41,9 @@ Exit codes:
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Say more: of a probe its fields with their types, of a program that the kernel refuses the verifier's whole log
+    #[arg(short, long, global = true)]
+    verbose: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -157,12 +160,15 @@ pub fn main() -> ExitCode {
         Command::Check(check) => check::check(&check.config),
         Command::Record(record) => run::record(&record.tracing, &record.output),
         Command::Replay(replay) => replay::replay(&replay.recording, &replay.output),
-        Command::Probes(probes) => probes::probes(&probes),
+        Command::Probes(probes) => probes::probes(&probes, cli.verbose),
         Command::Doctor(doctor) => doctor::doctor(&doctor),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            if let Some(log) = error.log.as_ref().filter(|_| cli.verbose) {
+                say("log", log);
+            }
             say("error", &error);
             error.exit_code().into()
         }

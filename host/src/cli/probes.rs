@@ -14,17 +14,15 @@ pub(super) struct Probes {
     /// time: 'uprobe:bash:read*', 'usdt:libc:*'.
     #[arg(value_name = "GLOB", default_value = "*")]
     glob: String,
-    /// With the fields of each, and their types, as they are written in expressions
-    #[arg(short, long)]
-    verbose: bool,
 }
 
-pub(super) fn probes(asked: &Probes) -> Result<()> {
+/// With the fields of each, if `verbose`.
+pub(super) fn probes(asked: &Probes, verbose: bool) -> Result<()> {
     let kernel = Kernel::running();
     let mut text = String::new();
     for name in kernel.list(&asked.glob)? {
         text.push_str(&format!("{name}\n"));
-        if asked.verbose {
+        if verbose {
             // One point that cannot be described does not keep the others from being listed.
             let fields = kernel.fields(&name).unwrap_or_else(|error| vec![format!("? {}", error.message)]);
             text.extend(fields.iter().flat_map(|field| ["    ", field, "\n"]));
