@@ -60,7 +60,9 @@ pub fn event(context: *mut c_void) {
     let control = maps::control();
     let mut frame = MaybeUninit::<Frame>::uninit();
     let frame = frame.as_mut_ptr();
-    if plan!(thread) != 0 && who(control, frame) {
+    // Where spans are paired by a key, whoever is interrupted by an end has nothing to do with it; whose a span is,
+    // its start has decided.
+    if plan!(thread) != 0 && who(control, frame) && plan!(paired) == 0 {
         return;
     }
     if plan!(span) != 0 && !crate::span::take(control, context, frame) {

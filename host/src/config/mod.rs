@@ -19,6 +19,7 @@
 //! | `keys` | rows that an interval can have, from 1 to 1,000,000 | 10,000; 2,000 if a stack is a key |
 //! | `pid` | the one process to count | every process |
 //! | `include_self` | count Weir's own processes, too | `false` |
+//! | `budget` | what its programs may take of one CPU, such as `1% cpu` | no bound |
 //!
 //! docs/tables.md says what probes, expressions and measures there are.
 //!

@@ -75,6 +75,14 @@ pub(crate) fn of_function(types: Option<&Btf>, function: &str, at_return: bool) 
         record.result = typed(RESULT, result).or(record.result);
         return record;
     }
+    // What is known to be an address is one by its number too, and stays in the kernel.
+    for (field, (_, id)) in record.fields.iter_mut().zip(&parameters) {
+        if let (Content::Value(number), Some((kind @ Type::Pointer { .. }, _))) =
+            (&mut field.content, types.scalar(*id, Access::Kernel))
+        {
+            number.kind = kind;
+        }
+    }
     let named = parameters.into_iter().zip(ARGUMENTS).filter_map(|((name, id), offset)| {
         let content = Content::Value(typed(offset, id)?);
         Some(Field { name, c_type: types.spell(id, 0), content })

@@ -106,10 +106,14 @@ pub(crate) fn parse(category: &str, text: &str) -> Record {
     let fields = lines
         .iter()
         .filter(|line| line.offset >= COMMON_BYTES && !line.name.starts_with("common_"))
-        .map(|line| Field {
-            name: line.name.to_owned(),
-            c_type: line.c_type(),
-            content: line.content(Layout::Packed { bytes }, system_call, symbols(text, line.name)),
+        .map(|line| {
+            let address = line.address() || is_printed_as_address(text, line.name);
+            let layout = Layout::Packed { bytes };
+            Field {
+                name: line.name.to_owned(),
+                c_type: line.c_type(),
+                content: line.content(layout, system_call, address, symbols(text, line.name)),
+            }
         })
         .collect();
     Record { fields, result: None }
@@ -161,7 +165,7 @@ impl<'a> Line<'a> {
         self.length.map_or_else(|| self.element.to_owned(), |length| format!("{}[{length}]", self.element))
     }
 
-    fn content(&self, layout: Layout, system_call: bool, names: Option<Names>) -> Content {
+    fn content(&self, layout: Layout, system_call: bool, address: bool, names: Option<Names>) -> Content {
         let Self { offset, size, signed, .. } = *self;
         let located = ["__data_loc", "__rel_loc"].into_iter().find(|kind| self.element.starts_with(kind));
         if let Some(kind) = located {
@@ -192,7 +196,7 @@ impl<'a> Line<'a> {
             return Content::Unusable(NOT_A_NUMBER);
         }
         let value = Value::Context(layout.load(Number { offset, bytes, signed }));
-        let kind = match self.address() {
+        let kind = match address && bytes == 8 {
             // What a system call is given points to the caller's memory.
             true => Type::Pointer { to: 0, access: if system_call { Access::User } else { Access::Kernel } },
             false => Type::Integer { bits: bytes * 8, signed, names },
@@ -203,6 +207,16 @@ impl<'a> Line<'a> {
     fn address(&self) -> bool {
         self.element.contains('*')
     }
+}
+
+/// Whether the line that says how a record is printed makes an address of a field, whatever its type:
+/// `(void *)REC->call_site`.
+fn is_printed_as_address(text: &str, field: &str) -> bool {
+    let Some((_, print)) = text.split_once("print fmt:") else { return false };
+    print.split("(void *)REC->").skip(1).any(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+        &rest[..end] == field
+    })
 }
 
 /// The names of a field's values, from `__print_symbolic(REC->field, { 0, "HI" }, { 1, "TIMER" })` in the line that
@@ -308,6 +322,18 @@ mod tests {
         let Content::Value(address) = content(&skb, "skbaddr") else { panic!("it is an address") };
         assert_eq!(address.kind, Type::Pointer { to: 0, access: Access::Kernel });
         assert_eq!(number(&skb, "protocol").1, 2);
+    }
+
+    #[test]
+    fn what_is_printed_as_an_address_is_one() {
+        let text = "field:unsigned long call_site;\toffset:8;\tsize:8;\tsigned:0;\n\
+                    field:size_t bytes;\toffset:16;\tsize:8;\tsigned:0;\n\
+                    print fmt: \"call_site=%pS bytes=%zu\", (void *)REC->call_site, REC->bytes";
+        let record = parse("kmem", text);
+        let Content::Value(site) = content(&record, "call_site") else { panic!("it is a value") };
+        assert_eq!(site.kind, Type::Pointer { to: 0, access: Access::Kernel });
+        let Content::Value(bytes) = content(&record, "bytes") else { panic!("it is a value") };
+        assert!(matches!(bytes.kind, Type::Integer { .. }));
     }
 
     #[test]
