@@ -1,7 +1,7 @@
 //! Weir's kernel side: generic programs that a [`weir_abi::Plan`] and a table's compiled expressions specialise.
 //!
-//! The plan is a read-only global. The host fills it before it loads the programs, so that the verifier knows
-//! its words, follows only the branches which they take, and removes the others. Of what the table keys on, filters
+//! The host writes the plan's words into the code as constants, so that the verifier knows them, follows only the
+//! branches which they take, and removes the others. Of what the table keys on, filters
 //! by and measures the host makes a function, which it puts in the place of [`table::evaluate`]. What runs is a
 //! program for one table.
 //!

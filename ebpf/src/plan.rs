@@ -1,16 +1,83 @@
-//! The plan as the programs read it: word by word, never folded at compile time.
+//! The plan as the programs read it: each word stands in the code as a constant that names its place in the plan, and
+//! over which the host writes the word itself before it loads the program. The verifier sees what was written.
 
 use weir_abi::Plan;
 
-/// Filled by the host before loading.
-#[unsafe(no_mangle)]
-pub static PLAN: Plan = Plan::EMPTY;
+/// Nothing is read from it; it has the types of the words.
+pub static SHAPE: Plan = Plan::EMPTY;
 
-/// Reads one word of the plan. Volatile, or the compiler would fold the zeros above into the program.
+/// What a word of the plan is taken for.
+pub trait Word {
+    fn of(word: u64) -> Self;
+}
+
+impl Word for u32 {
+    #[inline(always)]
+    fn of(word: u64) -> Self {
+        // SAFETY: the host writes words of four bytes with zeros above them. The compiler cannot know it, and would
+        // take them off.
+        unsafe { core::hint::assert_unchecked(word <= u32::MAX as u64) };
+        word as u32
+    }
+}
+
+impl Word for u64 {
+    #[inline(always)]
+    fn of(word: u64) -> Self {
+        word
+    }
+}
+
+impl Word for i64 {
+    #[inline(always)]
+    fn of(word: u64) -> Self {
+        word as i64
+    }
+}
+
+/// The word, as the type of what stands at its place.
+#[inline(always)]
+pub fn typed<T: Word>(_: &T, word: u64) -> T {
+    T::of(word)
+}
+
+/// The word at a place, as [`weir_abi::plan_place`] names it.
+macro_rules! at {
+    ($field:expr, $offset:expr) => {{
+        const PLACE: u64 = weir_abi::plan_place($offset, size_of_val(&$field));
+        let word: u64;
+        // SAFETY: it loads a constant.
+        unsafe {
+            core::arch::asm!(
+                "{0} = {1} ll",
+                out(reg) word,
+                const PLACE,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        crate::plan::typed(&$field, word)
+    }};
+}
+pub(crate) use at;
+
+/// Reads one word of the plan.
 macro_rules! plan {
-    ($($field:tt)+) => {
-        // SAFETY: the field of a static; read in place.
-        unsafe { core::ptr::read_volatile(&raw const crate::plan::PLAN.$($field)+) }
+    (measures[$index:literal].$field:ident) => {
+        crate::plan::at!(
+            crate::plan::SHAPE.measures[$index].$field,
+            core::mem::offset_of!(weir_abi::Plan, measures)
+                + $index * size_of::<weir_abi::Measure>()
+                + core::mem::offset_of!(weir_abi::Measure, $field)
+        )
+    };
+    (null_bits[$index:literal]) => {
+        crate::plan::at!(
+            crate::plan::SHAPE.null_bits[$index],
+            core::mem::offset_of!(weir_abi::Plan, null_bits) + $index * 4
+        )
+    };
+    ($field:ident) => {
+        crate::plan::at!(crate::plan::SHAPE.$field, core::mem::offset_of!(weir_abi::Plan, $field))
     };
 }
 pub(crate) use plan;

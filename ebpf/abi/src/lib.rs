@@ -1,8 +1,8 @@
 //! The types that the host and the kernel side share.
 //!
-//! A [`Plan`] is the read-only global that the host fills before it loads the programs. The kernel's verifier
-//! sees its words as constants and removes every branch that they do not take, so one generic program becomes
-//! a program for one table. What a table keys on, filters by and measures are expressions, which the host compiles
+//! A [`Plan`] is what specialises the programs for a table: the host writes its words into their code before it loads
+//! them. The kernel's verifier sees constants and removes every branch that they do not take, so one generic program
+//! becomes a program for one table. What a table keys on, filters by and measures are expressions, which the host compiles
 //! to a function that works on a [`Frame`].
 #![no_std]
 #![forbid(unsafe_code)]
@@ -245,6 +245,22 @@ impl Plan {
         measure_count: 0,
         measures: [Measure::NONE; MEASURES],
     };
+}
+
+/// The upper half of what stands in the programs for a word of the plan, until the host writes the word over it. No
+/// program has such a number of its own.
+pub const PLAN_MARK: u32 = u32::from_be_bytes(*b"WEIR");
+
+/// What stands for the word of so many bytes at an offset of the plan.
+#[must_use]
+pub const fn plan_place(offset: usize, bytes: usize) -> u64 {
+    (PLAN_MARK as u64) << 32 | (bytes as u64) << 16 | offset as u64
+}
+
+/// The offset and the bytes of a word, from the lower half of what stands for it.
+#[must_use]
+pub const fn unpack_plan_place(place: u32) -> (usize, usize) {
+    (place as usize & 0xffff, place as usize >> 16)
 }
 
 /// The order-preserving image of a number: unsigned comparison of images is comparison of numbers.

@@ -19,7 +19,6 @@ mod command {
     pub(super) const OBJ_GET_INFO_BY_FD: i32 = 15;
     pub(super) const RAW_TRACEPOINT_OPEN: i32 = 17;
     pub(super) const BTF_LOAD: i32 = 18;
-    pub(super) const MAP_FREEZE: i32 = 22;
     pub(super) const LINK_CREATE: i32 = 28;
     pub(super) const ENABLE_STATS: i32 = 32;
 }
@@ -86,15 +85,6 @@ pub(super) fn create_map(text: &str, shape: MapShape, inner: Option<BorrowedFd<'
 
 /// Puts a value into a map.
 pub(super) fn update<K, V>(map: BorrowedFd<'_>, key: &K, value: &V) -> io::Result<()> {
-    update_bytes(map, address(key), address(value))
-}
-
-/// Puts bytes, as many as the map's values have, at an index of an array.
-pub(super) fn update_array(map: BorrowedFd<'_>, index: u32, value: &[u8]) -> io::Result<()> {
-    update_bytes(map, address(&index), address(value))
-}
-
-fn update_bytes(map: BorrowedFd<'_>, key: u64, value: u64) -> io::Result<()> {
     #[repr(C)]
     struct Attributes {
         map: u32,
@@ -103,14 +93,8 @@ fn update_bytes(map: BorrowedFd<'_>, key: u64, value: u64) -> io::Result<()> {
         value: u64,
         flags: u64,
     }
-    let attributes = &mut Attributes { map: map.as_raw_fd() as u32, _padding: 0, key, value, flags: 0 };
-    bpf(command::MAP_UPDATE_ELEM, attributes).map(drop)
-}
-
-/// Nobody writes to the map from here on, so that the verifier can rely on what is in it.
-pub(super) fn freeze(map: BorrowedFd<'_>) -> io::Result<()> {
-    let mut map = map.as_raw_fd() as u32;
-    bpf(command::MAP_FREEZE, &mut map).map(drop)
+    let (map, key, value) = (map.as_raw_fd() as u32, address(key), address(value));
+    bpf(command::MAP_UPDATE_ELEM, &mut Attributes { map, _padding: 0, key, value, flags: 0 }).map(drop)
 }
 
 /// Type information for programs.

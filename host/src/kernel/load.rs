@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use aya_obj::btf::{Btf, BtfKind};
 use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
 use rustix::io::Errno;
+use weir_abi::Plan;
 
 use super::attach::{Links, Point, alternative, permission};
 use super::bpf::{self, NotLoaded};
@@ -59,6 +60,7 @@ impl Programs {
     /// Loads what the table needs. Nothing is attached yet.
     pub(super) fn load(
         spec: &TableSpec,
+        plan: &Plan,
         layout: &Layout,
         maps: &HashMap<&str, RawFd>,
         types: &mut Types,
@@ -68,13 +70,13 @@ impl Programs {
         let paired = spec.starts.iter().any(|start| start.pair.is_some());
         if spec.is_span() && !paired {
             let exit = Attach::RawTracepoint { name: "sched_process_exit".into() };
-            let linked = object::program(Entry::ThreadExit, Code::default(), maps)?;
+            let linked = object::program(Entry::ThreadExit, plan, Code::default(), maps)?;
             let fd = load(&exit, false, Entry::ThreadExit, &linked, types)?;
             programs.push(Program { fd, points: vec![(exit, 0)], one_by_one: None });
         }
         for (entry, probes) in [(Entry::Start, &spec.starts), (Entry::Event, &spec.probes)] {
             for group in groups(probes) {
-                programs.push(program(entry, &group, spec, layout, maps, types)?);
+                programs.push(program(entry, &group, (spec, plan, layout), maps, types)?);
             }
         }
         Ok(Self { programs, links: Vec::new() })
@@ -156,8 +158,7 @@ fn groups(probes: &[Probe]) -> Vec<Vec<(&Probe, u64)>> {
 fn program(
     entry: Entry,
     group: &[(&Probe, u64)],
-    spec: &TableSpec,
-    layout: &Layout,
+    (spec, plan, layout): (&TableSpec, &Plan, &Layout),
     maps: &HashMap<&str, RawFd>,
     types: &mut Types,
 ) -> Result<Program> {
@@ -172,7 +173,7 @@ fn program(
         }),
         pair: probe.pair.as_ref().map(code::pair).transpose()?,
     };
-    let linked = object::program(entry, code, maps)?;
+    let linked = object::program(entry, plan, code, maps)?;
     let points: Vec<(Attach, u64)> =
         group.iter().map(|(probe, number)| (probe.attach.clone(), *number)).collect();
     let whole_functions = points.iter().all(|(attach, _)| matches!(attach, Attach::Kprobe { offset: 0, .. }));

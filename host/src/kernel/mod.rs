@@ -177,6 +177,12 @@ impl Tables {
         self.timing
     }
 
+    /// How often dictionaries were replaced by empty ones, over all tables.
+    #[must_use]
+    pub fn renewals(&self) -> u64 {
+        self.tables.iter().map(Table::renewals).sum()
+    }
+
     /// How many programs were held so far; see [`Tables::attach_held`].
     #[doc(hidden)]
     #[must_use]

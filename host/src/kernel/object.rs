@@ -9,15 +9,20 @@ use aya_obj::btf::BtfFeatures;
 use aya_obj::generated::bpf_insn;
 use aya_obj::{Function, Object};
 
+use weir_abi::{PLAN_MARK, Plan, unpack_plan_place};
+
 use super::bpf;
+use super::mapped::plan_bytes;
 use crate::error::{Error, Kind, Result};
 
 /// The kernel side, as the build script left it.
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/weir.bpf.o"));
 
-/// The maps of zeroed and of constant data.
+/// The map of zeroed data.
 pub(super) const CONTROL: &str = ".bss";
-pub(super) const PLAN: &str = ".rodata";
+
+/// The operation of an instruction that loads a constant of 64 bits, and takes two places for it.
+const LOAD_CONSTANT: u8 = 0x18;
 
 /// Functions in whose place a table's own code is put, as the ends of their mangled names.
 const EVALUATE: &str = "5table8evaluate";
@@ -88,10 +93,31 @@ pub(super) fn section_bytes(section: &str) -> Result<usize> {
         .ok_or_else(|| broken(format!("it has no {section}")))
 }
 
-/// The names of the maps that its programs use, but for those of data.
-pub(super) fn program(entry: Entry, code: Code, maps: &HashMap<&str, RawFd>) -> Result<Linked> {
+/// Writes the plan's words over what stands for them in the code.
+fn specialise(instructions: &mut [bpf_insn], plan: &[u8]) -> Result<()> {
+    for at in 1..instructions.len() {
+        let (lower, upper) = (instructions[at - 1], instructions[at]);
+        if lower.code != LOAD_CONSTANT || upper.imm.cast_unsigned() != PLAN_MARK {
+            continue;
+        }
+        let (offset, bytes) = unpack_plan_place(lower.imm.cast_unsigned());
+        let word = plan.get(offset..offset + bytes).ok_or_else(|| broken("it has a longer plan"))?;
+        let half = |half: &[u8]| half.try_into().map_or(0, i32::from_le_bytes);
+        (instructions[at - 1].imm, instructions[at].imm) = match word.split_at_checked(4) {
+            Some((low, high)) => (half(low), half(high)),
+            None => return Err(broken("a word of its plan is too short")),
+        };
+    }
+    Ok(())
+}
+
+/// One of the programs, for a table of this plan, with its own code and these maps.
+pub(super) fn program(entry: Entry, plan: &Plan, code: Code, maps: &HashMap<&str, RawFd>) -> Result<Linked> {
     let mut object = object()?.clone();
     object.programs.retain(|name, _| name == entry.name());
+    for function in object.functions.values_mut() {
+        specialise(&mut function.instructions, plan_bytes(plan))?;
+    }
     for (name, instructions) in [(EVALUATE, code.evaluate), (PAIR, code.pair)] {
         if let Some(instructions) = instructions {
             let mut functions = object.functions.values_mut();

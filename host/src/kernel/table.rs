@@ -16,7 +16,7 @@ use super::bpf::{self, MapShape};
 use super::counted::{self, Counted};
 use super::dictionary::Dictionary;
 use super::load::{Programs, Types};
-use super::mapped::{Mapped, MappedControl, plan_bytes};
+use super::mapped::{Mapped, MappedControl};
 use super::merge;
 use super::object;
 use super::plan::{self, Law, Layout};
@@ -28,8 +28,7 @@ use crate::table::TableSpec;
 /// Spans of one table that can be between their start and their end; the start of any other is counted as dropped.
 const STARTS: u32 = 32_768;
 
-/// BPF_F_RDONLY_PROG, and BPF_F_MMAPABLE.
-const READ_ONLY: u32 = 1 << 7;
+/// BPF_F_MMAPABLE.
 const MAPPABLE: u32 = 1 << 10;
 
 /// A table, loaded, and attached once it is told to.
@@ -71,7 +70,6 @@ impl Table {
         let control =
             maps.array(object::CONTROL, 1, object::section_bytes(object::CONTROL)? / 8, MAPPABLE)?;
         let control = MappedControl::new(control)?;
-        maps.constant(object::PLAN, plan_bytes(&plan), object::section_bytes(object::PLAN)?)?;
         let keys = maps.mapped("KEYS", 2 * capacity, layout.key_words.max(1))?;
         let stacks = if layout.stacks == 0 { 1 } else { 2 * capacity };
         let stacks = maps.mapped("STACKS", stacks, layout.stack_words().max(1))?;
@@ -94,7 +92,7 @@ impl Table {
         named.extend(object::descriptors(
             [("ROWS", dictionary.as_fd()), ("BUCKETS", buckets.as_fd())].into_iter(),
         ));
-        let programs = Programs::load(&spec, &layout, &named, types)
+        let programs = Programs::load(&spec, &plan, &layout, &named, types)
             .map_err(|error| error.context(format_args!("table {}", spec.name)))?;
         let table = Self {
             rows: Rows::new(spec.clone(), &layout),
@@ -177,6 +175,11 @@ impl Table {
         for (slot, pid) in self.control.get().selves.iter().zip(pids) {
             slot.store(pid, Relaxed);
         }
+    }
+
+    /// How often its dictionaries were replaced by empty ones.
+    pub(super) fn renewals(&self) -> u64 {
+        u64::from(self.generation) - 1
     }
 
     /// How many programs were held; see [`weir_abi::Plan::hold`].
@@ -358,19 +361,6 @@ impl Maps {
     fn mapped(&mut self, name: &'static str, entries: usize, words: usize) -> Result<Mapped> {
         let map = self.array(name, entries, words, MAPPABLE)?;
         Mapped::new(map, entries * words).map_err(|error| Error::from(error).context(name))
-    }
-
-    /// Data that never change, which the verifier may rely on.
-    fn constant(&mut self, name: &'static str, bytes: &[u8], size: usize) -> Result<()> {
-        if bytes.len() != size {
-            let message = format!("the plan has {} bytes, and the kernel object's {size}", bytes.len());
-            return Err(Error::new(Kind::Software, message));
-        }
-        let (kind, flags) = (BPF_MAP_TYPE_ARRAY as u32, READ_ONLY);
-        let map =
-            self.create(name, MapShape { kind, key_size: 4, value_size: size as u32, entries: 1, flags })?;
-        bpf::update_array(map.as_fd(), 0, bytes)?;
-        Ok(bpf::freeze(map.as_fd())?)
     }
 
     fn named(&self) -> HashMap<&'static str, RawFd> {
