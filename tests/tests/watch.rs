@@ -156,7 +156,20 @@ impl Screen {
     }
 
     fn end(mut self) -> (String, std::process::ExitStatus) {
-        let status = self.child.wait().expect("it is ours");
+        let end = Instant::now() + Duration::from_secs(30);
+        let status = loop {
+            // Read on, for whoever draws waits for it.
+            if let Ok(more) = self.drawn.recv_timeout(Duration::from_millis(20)) {
+                self.all.extend(more);
+            }
+            if let Some(status) = self.child.try_wait().expect("it is ours") {
+                break status;
+            }
+            if Instant::now() > end {
+                self.child.kill().ok();
+                panic!("it did not end: {}", String::from_utf8_lossy(&self.all));
+            }
+        };
         while let Ok(more) = self.drawn.recv_timeout(Duration::from_secs(1)) {
             self.all.extend(more);
         }

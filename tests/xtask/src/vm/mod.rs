@@ -8,6 +8,8 @@ mod archive;
 mod boot;
 mod kernel;
 
+use std::path::PathBuf;
+
 use anyhow::{Result, bail};
 
 pub(crate) use kernel::Kernel;
@@ -34,16 +36,28 @@ pub(crate) fn run(build: &Build, kernels: &[Kernel], yes: bool, not_run: &mut No
         return Ok(());
     }
     let archive = archive::pack(build)?;
-    let mut failed = Vec::new();
+    let mut images = Vec::new();
     for kernel in kernels {
-        let image = match kernel.image(yes) {
-            Ok(image) => image,
-            Err(error) => {
-                not_run.add(&format!("virtual machine {kernel}"), format_args!("{error:#}"));
-                continue;
-            }
+        match kernel.image(yes) {
+            Ok(image) => images.push((*kernel, image)),
+            Err(error) => not_run.add(&format!("virtual machine {kernel}"), format_args!("{error:#}")),
+        }
+    }
+    // Side by side, for each takes one CPU of this machine.
+    let ended: Vec<_> = std::thread::scope(|scope| {
+        let start = |(kernel, image): &(Kernel, _)| {
+            let (kernel, image, archive) = (*kernel, PathBuf::clone(image), &archive);
+            (kernel, scope.spawn(move || boot::run(kernel, &image, archive, &build.tests)))
         };
-        match boot::run(*kernel, &image, &archive, &build.tests) {
+        let running: Vec<_> = images.iter().map(start).collect();
+        let join = |(kernel, running): (_, std::thread::ScopedJoinHandle<'_, Result<String>>)| {
+            (kernel, running.join().unwrap_or_else(|_| bail!("its thread panicked")))
+        };
+        running.into_iter().map(join).collect()
+    });
+    let mut failed = Vec::new();
+    for (kernel, ended) in ended {
+        match ended {
             Ok(notes) => not_run.take(&notes, &format!("in the virtual machine {kernel}")),
             Err(error) => {
                 say(format_args!("virtual machine {kernel}: {error:#}"));
