@@ -168,6 +168,28 @@ fn a_kprobe_can_be_at_an_instruction() {
     assert!(error.message.contains("kprobe:vfs_read+1"), "{error}");
 }
 
+/// One program serves both, and no one link can.
+#[test]
+fn a_function_is_probed_at_its_entry_and_at_its_return() {
+    let config = format!(
+        "[tables.t]\non = [\"kprobe:vfs_read\", \"kretprobe:vfs_read\"]\nwhere = \"pid == {} && comm == 'weir-work'\"\n\
+         by = {{ probe = \"probe\" }}\nshow = {{ n = \"count()\" }}\n",
+        process::id()
+    );
+    let Some(mut tables) = attach_function(&config, "a function's entry and return in one table") else {
+        return;
+    };
+    let work = || {
+        name_thread(c"weir-work");
+        (0..40).for_each(|_| assert_eq!(read_zeros("/dev/zero", 1), 1));
+    };
+    std::thread::scope(|scope| scope.spawn(work).join().expect("it works"));
+    let found = by_text(&close(&mut tables).rows, "probe", "n");
+    for probe in ["kprobe:vfs_read", "kretprobe:vfs_read"] {
+        assert_eq!(found.get(&Some(probe.to_owned())), Some(&40), "{found:?}");
+    }
+}
+
 /// How many links of kprobes of many functions this process holds.
 fn links_of_many() -> usize {
     let infos = std::fs::read_dir("/proc/self/fdinfo").expect("proc is mounted").flatten();

@@ -176,7 +176,14 @@ fn program(
     let linked = object::program(entry, plan, code, maps)?;
     let points: Vec<(Attach, u64)> =
         group.iter().map(|(probe, number)| (probe.attach.clone(), *number)).collect();
-    let whole_functions = points.iter().all(|(attach, _)| matches!(attach, Attach::Kprobe { offset: 0, .. }));
+    // One link is at the entries of functions or at their returns.
+    let at_once = |(attach, _): &(Attach, u64)| match (attach, &probe.attach) {
+        (Attach::Kprobe { offset: 0, at_return, .. }, Attach::Kprobe { at_return: first, .. }) => {
+            at_return == first
+        }
+        _ => false,
+    };
+    let whole_functions = points.iter().all(at_once);
     let fd = load(&probe.attach, false, entry, &linked, types)?;
     if points.len() > 1 && whole_functions {
         // Older kernels know no such programs; those without fprobes know them, and attach none.
