@@ -11,6 +11,7 @@ pub mod error;
 pub mod escape;
 pub mod event;
 pub mod kernel;
+mod memfd;
 pub mod probe;
 pub mod recording;
 pub mod sandbox;

@@ -257,10 +257,7 @@ pub(super) fn attach_error(attach: &Attach, error: &io::Error) -> Error {
         Some(Errno::NOENT | Errno::NODEV) => {
             unavailable(format!("this kernel has no {attach}")).help(alternative(attach))
         }
-        Some(Errno::OPNOTSUPP) => {
-            unavailable(format!("this kernel cannot attach to {attach}")).help(alternative(attach))
-        }
-        _ if error.raw_os_error() == Some(NOT_SUPPORTED) => {
+        _ if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | NOT_SUPPORTED)) => {
             unavailable(format!("this kernel cannot attach to {attach}")).help(alternative(attach))
         }
         _ => unavailable(format!("{attach} cannot be attached to: {error}")),

@@ -106,7 +106,7 @@ fn missed_by_kprobes(link: BorrowedFd<'_>) -> u64 {
 }
 
 /// The running kernel's version; 0.0 if it cannot be read, which makes no kernel newer than it is.
-fn kernel_version() -> (u32, u32) {
+pub(crate) fn kernel_version() -> (u32, u32) {
     version(&std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default())
 }
 

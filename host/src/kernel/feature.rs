@@ -1,14 +1,17 @@
-//! What `weir doctor` tries that tables do not show by themselves.
+//! What this kernel and this process can do, where attaching a table does not show it by itself.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
 
 use aya_obj::generated::bpf_prog_type::BPF_PROG_TYPE_KPROBE;
+use rustix::thread::CapabilitySet;
 
 use super::bpf::{self, Program};
 use super::instruction::{Assembler, R0};
 use crate::error::{Error, Kind, Result};
 use crate::table::Attach;
+
+pub(crate) use super::counted::kernel_version;
 
 /// Attaches a program that does nothing to these functions at once, and detaches it.
 pub(crate) fn many_kprobes(functions: &[&str]) -> Result<()> {
@@ -40,6 +43,11 @@ pub(crate) fn many_kprobes(functions: &[&str]) -> Result<()> {
     bpf::link_kprobes(program.as_fd(), &names, &cookies, false)
         .map(drop)
         .map_err(|error| failed("attaching to many functions at once is refused", &error))
+}
+
+/// What this process holds.
+pub(crate) fn held() -> CapabilitySet {
+    rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective)
 }
 
 /// Whether this kernel counts all events that it skips at a tracepoint.

@@ -6,11 +6,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use aya_obj::btf::{Btf, BtfKind};
 use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
 use rustix::io::Errno;
+use rustix::thread::CapabilitySet;
 use weir_abi::Plan;
 
 use super::attach::{Links, Point, alternative, permission};
 use super::bpf::{self, NotLoaded};
 use super::code::{self, Columns};
+use super::feature;
 use super::object::{self, Code, Entry};
 use super::plan::Layout;
 use crate::error::{Error, Kind, Result};
@@ -233,15 +235,11 @@ fn load(
 
 /// Lines of a log that are shown: the reason, and the instruction that it is about.
 const REASON_LINES: usize = 2;
+
 /// Whether this process has the capabilities that tracing programs need.
 fn may_trace() -> bool {
-    // Of include/uapi/linux/capability.h.
-    const SYS_ADMIN: u64 = 1 << 21;
-    const PERFMON_AND_BPF: u64 = 1 << 38 | 1 << 39;
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let effective = effective.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).unwrap_or_default();
-    effective & SYS_ADMIN != 0 || effective & PERFMON_AND_BPF == PERFMON_AND_BPF
+    let held = feature::held();
+    held.contains(CapabilitySet::SYS_ADMIN) || held.contains(CapabilitySet::PERFMON | CapabilitySet::BPF)
 }
 
 /// What the verifier has to say comes with a log whose last lines name the reason.

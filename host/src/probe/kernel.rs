@@ -68,19 +68,21 @@ impl Kernel {
         let points: Vec<Attach> = match pattern {
             Pattern::Tracepoint { category, name } => {
                 let events = tracefs::events(&self.tracefs)?;
-                let wanted = format!("{category}:{name}");
-                let names = if is_pattern(&wanted) { tracefs::list(&events)? } else { Vec::new() };
-                let (category_fits, name_fits) = (fits(category), fits(name));
-                let matching = names.iter().filter_map(|found| {
-                    let (of, is) = found.split_once(':')?;
-                    (category_fits(of) && name_fits(is)).then(|| (of.to_owned(), is.to_owned()))
-                });
-                let found: Vec<(String, String)> = if is_pattern(&wanted) {
-                    matching.collect()
-                } else {
-                    vec![(category.clone(), name.clone())]
+                let point = |category: &str, name: &str| Attach::Tracepoint {
+                    category: category.to_owned(),
+                    name: name.to_owned(),
                 };
-                found.into_iter().map(|(category, name)| Attach::Tracepoint { category, name }).collect()
+                match is_pattern(category) || is_pattern(name) {
+                    true => {
+                        let (category_fits, name_fits) = (fits(category), fits(name));
+                        let fitting = |found: &String| {
+                            let (of, is) = found.split_once(':')?;
+                            (category_fits(of) && name_fits(is)).then(|| point(of, is))
+                        };
+                        tracefs::list(&events)?.iter().filter_map(fitting).collect()
+                    }
+                    false => vec![point(category, name)],
+                }
             }
             Pattern::RawTracepoint { name } => {
                 self.tracepoints(name)?.into_iter().map(|name| Attach::RawTracepoint { name }).collect()

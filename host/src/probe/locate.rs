@@ -10,6 +10,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf, absolute};
 
+use super::btf::read_u32;
 use super::nearest::did_you_mean;
 use crate::error::{Error, Kind, Result};
 use crate::escape::escape;
@@ -226,19 +227,16 @@ fn libraries(cache: &[u8]) -> Vec<Library> {
     // FLAG_ELF_LIBC6 with FLAG_X8664_LIB64 or FLAG_AARCH64_LIB64 (sysdeps/generic/ldconfig.h).
     let wanted: u32 = if cfg!(target_arch = "x86_64") { 0x0303 } else { 0x0a03 };
 
-    let word = |bytes: &[u8], at: usize| {
-        Some(u32::from_le_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
-    };
     // An old table may come first, aligned to 8 bytes. Strings count from where the new one begins.
     let start = match cache.starts_with(OLD_MAGIC) {
-        true => word(cache, 12).and_then(|count| (count as usize).checked_mul(12)?.checked_add(16 + 7)),
+        true => read_u32(cache, 12).and_then(|count| (count as usize).checked_mul(12)?.checked_add(16 + 7)),
         false => Some(7),
     };
     let Some(cache) = start.and_then(|start| cache.get(start & !7..)) else { return Vec::new() };
     if !cache.starts_with(MAGIC) {
         return Vec::new();
     }
-    let count = word(cache, MAGIC.len()).unwrap_or(0) as usize;
+    let count = read_u32(cache, MAGIC.len()).unwrap_or(0) as usize;
     let string = |at: usize| {
         let rest = cache.get(at..)?;
         let rest = rest.get(..LONGEST_PATH).unwrap_or(rest);
@@ -248,10 +246,10 @@ fn libraries(cache: &[u8]) -> Vec<Library> {
     let entries = cache.get(HEADER..).unwrap_or_default().chunks_exact(ENTRY).take(count.min(MOST_LIBRARIES));
     let library = |entry: &[u8]| {
         let hardware = u64::from_le_bytes(entry.get(16..24)?.try_into().ok()?);
-        if word(entry, 0)? != wanted || hardware != 0 && hardware & BY_PATH == 0 {
+        if read_u32(entry, 0)? != wanted || hardware != 0 && hardware & BY_PATH == 0 {
             return None;
         }
-        let (name, path) = (string(word(entry, 4)? as usize)?, string(word(entry, 8)? as usize)?);
+        let (name, path) = (string(read_u32(entry, 4)? as usize)?, string(read_u32(entry, 8)? as usize)?);
         path.starts_with('/').then(|| Library { name: name.to_owned(), path: path.into() })
     };
     entries.filter_map(library).collect()

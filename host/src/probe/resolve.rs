@@ -104,7 +104,7 @@ impl Scope<'_> {
             Expression::Unary(unary, operand) => self.unary(*unary, operand),
             Expression::Binary(operator, left, right) => self.binary(*operator, left, right, span),
             Expression::Cast(Cast::Integer { bits, signed }, operand) => {
-                let number = self.number_or_address(operand)?;
+                let number = self.number(operand)?;
                 let value = match *bits {
                     64 => number.value,
                     bits => Value::Narrow { value: Box::new(number.value), bits, signed: *signed },
@@ -690,18 +690,6 @@ impl Scope<'_> {
         as_number(self.meaning(node)?, node)
     }
 
-    fn number_or_address(&self, node: &Node) -> Result<Number> {
-        let meaning = self.meaning(node)?;
-        match meaning {
-            // A number that is made of an address is one no more than the address itself.
-            Meaning::Pointer { value, access: Access::User, .. } => Ok(Number::new(value, 64, false)),
-            Meaning::Pointer { .. } => {
-                Err(Flaw::new(node.span(), format!("`{}` cannot be used: {ADDRESS}", node.get_ref())))
-            }
-            other => as_number(other, node),
-        }
-    }
-
     pub(crate) fn condition(&self, node: &Node) -> Result<Condition> {
         match self.meaning(node)? {
             Meaning::Truth(condition) => Ok(condition),
@@ -718,6 +706,7 @@ fn as_number(meaning: Meaning, node: &Node) -> Result<Number> {
         Meaning::Truth(condition) => Ok(Number::new(Value::Truth(Box::new(condition)), 1, false)),
         // The caller's own.
         Meaning::Pointer { value, access: Access::User, .. } => Ok(Number::new(value, 64, false)),
+        // A number that is made of an address is one no more than the address itself.
         Meaning::Pointer { .. } => {
             Err(Flaw::new(node.span(), format!("`{shown}` cannot be used: {ADDRESS}")))
         }

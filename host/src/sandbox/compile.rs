@@ -21,6 +21,7 @@ use super::wire::Compiled;
 use super::wit::{ANALYSIS, PACKAGE, VERSION};
 use super::{child, engine, ring, runner};
 use crate::error::{Error, Kind, Result};
+use crate::memfd;
 
 /// Compiled code, opaque, and how much of its file it takes.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ impl Job {
         };
         let start = || {
             let (channel, theirs) = Channel::pair()?;
-            let input = ring::sealed("weir-component", component)?;
+            let input = memfd::sealed("weir-component", component)?;
             let output = ring::blank("weir-code", COMPILED_BYTES)?;
             let process = spawn(Role::Compiler, vec![theirs, input, output.try_clone()?], left)?;
             std::io::Result::Ok((channel, process, output))

@@ -113,18 +113,6 @@ pub(super) fn decode(mut stream: Buffer) -> Result<RecordBatch, ArrowError> {
     batch.ok_or_else(|| ArrowError::IpcError("the stream has no batch".to_owned()))
 }
 
-/// An anonymous file with these bytes, which nobody can change any more.
-pub(super) fn sealed(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
-    let file = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let written = rustix::io::write(&file, rest)?;
-        rest = &rest[written..];
-    }
-    fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL)?;
-    Ok(file)
-}
-
 /// An anonymous file of a fixed size, to be written by one other process.
 pub(super) fn blank(name: &str, size: usize) -> io::Result<OwnedFd> {
     let file = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;

@@ -14,7 +14,7 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::ops::Range;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -26,11 +26,11 @@ use std::time::{Duration, Instant};
 use blazesym::symbolize::source::{Elf, Source};
 use blazesym::symbolize::{Input, Symbolized, Symbolizer};
 use object::{BinaryFormat, Object, ObjectSegment};
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
 use super::demangle::demangle;
 use super::open::{Key, open};
 use super::process::{Mapping, Which};
+use crate::memfd::sealed;
 
 /// A file that is larger is not looked into.
 pub(super) const FILE_BYTES: u64 = 256 << 20;
@@ -159,7 +159,7 @@ impl Code {
         );
         let debug = debug.map(|path| Functions::new(path, &[installed]));
         forget_links(&mut bytes);
-        let copy = sealed(&bytes)?;
+        let copy = sealed("weir-symbols", &bytes)?;
         let own = Functions::new(format!("/proc/self/fd/{}", copy.as_raw_fd()).into(), &[]);
         Ok(Self { segments, debug, own, _copy: copy })
     }
@@ -270,17 +270,9 @@ fn forget_links(bytes: &mut [u8]) {
     }
 }
 
-/// An anonymous file with these bytes, which nobody can change any more.
-fn sealed(bytes: &[u8]) -> io::Result<OwnedFd> {
-    let mut file = File::from(memfd_create("weir-symbols", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
-    file.write_all(bytes)?;
-    fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL)?;
-    Ok(file.into())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io::Seek;
+    use std::io::{Seek, Write};
     use std::process::Command;
 
     use super::*;

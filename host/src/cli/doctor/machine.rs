@@ -27,11 +27,6 @@ const CAPABILITIES: [(CapabilitySet, &str, &str); 6] = [
     (CapabilitySet::DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH", "to read tracefs, which is root's"),
 ];
 
-/// What this process holds.
-pub(super) fn held() -> CapabilitySet {
-    rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective)
-}
-
 /// Whether all privileges that tracing can need are there: what is denied then is denied for another reason.
 pub(super) fn privileged(held: CapabilitySet) -> bool {
     held.contains(CapabilitySet::SYS_ADMIN)
@@ -57,7 +52,14 @@ pub(super) fn descriptions(kernel: &Kernel, privileged: bool) -> Vec<Finding> {
 }
 
 pub(super) fn features(kernel: &Kernel, held: CapabilitySet) -> Vec<Finding> {
-    vec![cgroups(kernel), kernel_symbols(held), user_symbols(held), missed(), locked_memory(), sandbox_user()]
+    vec![
+        cgroups(kernel),
+        kernel_symbols(held),
+        user_symbols(held),
+        missed(),
+        locked_memory(held),
+        sandbox_user(),
+    ]
 }
 
 fn cgroups(kernel: &Kernel) -> Finding {
@@ -138,12 +140,11 @@ fn missed() -> Finding {
     }
 }
 
-fn locked_memory() -> Finding {
+fn locked_memory(held: CapabilitySet) -> Finding {
     const NAME: &str = "locked memory";
     let about = "the memory of maps";
     let limit = getrlimit(Resource::Memlock).current;
-    let accounted = version(&setting("osrelease")) >= (5, 11);
-    let held = held();
+    let accounted = feature::kernel_version() >= (5, 11);
     match limit {
         _ if accounted => Finding::new(Verdict::Ok, NAME, about)
             .why("it counts for the control group, and not against the limit of locked memory"),
@@ -248,11 +249,6 @@ fn lockdown() -> Finding {
 
 fn setting(name: &str) -> String {
     fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap_or_default().trim().to_owned()
-}
-
-fn version(release: &str) -> (u32, u32) {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 /// Whether there is anything to be said against tracing, in one error.

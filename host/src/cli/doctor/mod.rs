@@ -10,6 +10,7 @@ use self::finding::Finding;
 use self::probes::Trial;
 use super::{Format, answer};
 use crate::error::{Error, Kind, Result};
+use crate::kernel::feature;
 use crate::probe::Kernel;
 
 #[derive(Debug, Args)]
@@ -22,7 +23,7 @@ pub(super) struct Doctor {
 /// Needs no privileges to run: what cannot be known without them is said to be unknown.
 pub(super) fn doctor(asked: &Doctor) -> Result<()> {
     let kernel = Kernel::running();
-    let held = machine::held();
+    let held = feature::held();
     let privileged = machine::privileged(held);
     let mut findings: Vec<Finding> = machine::descriptions(&kernel, privileged);
     findings.extend(Trial { kernel: &kernel, privileged }.all());

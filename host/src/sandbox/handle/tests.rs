@@ -15,7 +15,7 @@ fn called() -> (Sandbox, Channel) {
         tables: Vec::new(),
         options: Vec::new(),
         limits: Limits::default(),
-        code: Code { file: ring::sealed("code", b"").unwrap(), bytes: 0 },
+        code: Code { file: crate::memfd::sealed("code", b"").unwrap(), bytes: 0 },
         totals: Totals::new(),
         configuring: false,
         under_way: Some(UnderWay { interval: 5, slot: 0 }),
