@@ -2,7 +2,7 @@
 
 use core::sync::atomic::AtomicU64;
 
-use weir_abi::{Control, KEY_WORDS, pack_spare};
+use weir_abi::{KEY_WORDS, pack_spare};
 
 use crate::atomic;
 use crate::maps::{self, AnyMap, Inserted};
@@ -12,8 +12,8 @@ use crate::stack::{self, Stacks};
 /// Gives a new key a row; 0 if there is none left. Out of line: it runs once for each key, and its registers are
 /// not the hot path's.
 #[inline(never)]
-pub fn admit_row(rows: AnyMap, key: *const u64, stacks: Stacks, control: &Control, generation: u32) -> u32 {
-    let next = if generation & 1 == 0 { &control.next_row[0] } else { &control.next_row[1] };
+pub fn admit_row(key: *const u64, stacks: Stacks, generation: u32) -> u32 {
+    let next = &maps::control().next_row[generation as usize & 1];
     let Some(spare) = maps::spare(0) else { return 0 };
     let id = take_id(spare, next, generation, 1 << (plan!(capacity_shift) & 31));
     if id == 0 {
@@ -31,13 +31,15 @@ pub fn admit_row(rows: AnyMap, key: *const u64, stacks: Stacks, control: &Contro
     }
     store!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
     stack::keep(stacks, place);
+    // Looked up again, for a function's stack is short where another one has called it.
+    let Some(rows) = maps::rows(generation) else { return 0 };
     insert(rows, key, id, spare, generation)
 }
 
 /// Gives a new bucket a cell; 0 if there is none left.
 #[inline(never)]
-pub fn admit_bucket(buckets: AnyMap, key: u64, control: &Control, generation: u32) -> u32 {
-    let next = if generation & 1 == 0 { &control.next_bucket[0] } else { &control.next_bucket[1] };
+pub fn admit_bucket(buckets: AnyMap, key: *const u64, generation: u32) -> u32 {
+    let next = &maps::control().next_bucket[generation as usize & 1];
     let Some(spare) = maps::spare(1) else { return 0 };
     let shift = plan!(bucket_shift) & 31;
     let id = take_id(spare, next, generation, 1 << shift);
@@ -45,9 +47,9 @@ pub fn admit_bucket(buckets: AnyMap, key: u64, control: &Control, generation: u3
         return 0;
     }
     let Some(stored) = maps::bucket_key((generation & 1) << shift | id) else { return 0 };
-    // SAFETY: the verifier checked that the value is there.
-    unsafe { stored.as_ptr().write_volatile(key) };
-    insert(buckets, &key, id, spare, generation)
+    // SAFETY: the verifier checked that both are there.
+    unsafe { stored.as_ptr().write_volatile(key.read()) };
+    insert(buckets, key, id, spare, generation)
 }
 
 /// Enters an id whose key is stored. The id that the key has after that: another CPU may have been faster, and

@@ -1,9 +1,8 @@
 //! Weir's kernel side: generic programs that a [`weir_abi::Plan`] and a table's compiled expressions specialise.
 //!
-//! The host writes the plan's words into the code as constants, so that the verifier knows them, follows only the
-//! branches which they take, and removes the others. Of what the table keys on, filters
-//! by and measures the host makes a function, which it puts in the place of [`table::evaluate`]. What runs is a
-//! program for one table.
+//! The host writes the plan's words into the code as constants, puts code of the table's own, for what it keys on,
+//! filters by and measures, where [`table::evaluate`] stands, and drops the branches that the constants do not take.
+//! What runs is a program for one table.
 //!
 //! ```text
 //!             ┌ start: evaluate ─▶ save the time and some values by thread, or by a key     (the `from` of a span)

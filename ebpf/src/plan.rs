@@ -41,18 +41,18 @@ pub fn typed<T: Word>(_: &T, word: u64) -> T {
     T::of(word)
 }
 
-/// The word at a place, as [`weir_abi::plan_place`] names it.
+/// The word at a place, as [`weir_abi::plan_place`] names it. Not `pure`: the compiler would load each word once, early,
+/// and keep on the stack what is a constant wherever it is needed.
 macro_rules! at {
     ($field:expr, $offset:expr) => {{
-        const PLACE: u64 = weir_abi::plan_place($offset, size_of_val(&$field));
         let word: u64;
         // SAFETY: it loads a constant.
         unsafe {
             core::arch::asm!(
                 "{0} = {1} ll",
                 out(reg) word,
-                const PLACE,
-                options(pure, nomem, nostack, preserves_flags),
+                const weir_abi::plan_place($offset, size_of_val(&$field)),
+                options(nomem, nostack, preserves_flags),
             );
         }
         crate::plan::typed(&$field, word)
@@ -62,9 +62,9 @@ pub(crate) use at;
 
 /// Reads one word of the plan.
 macro_rules! plan {
-    (measures[$index:literal].$field:ident) => {
+    (measures[$index:ident].$field:ident) => {
         crate::plan::at!(
-            crate::plan::SHAPE.measures[$index].$field,
+            crate::plan::SHAPE.measures[0].$field,
             core::mem::offset_of!(weir_abi::Plan, measures)
                 + $index * size_of::<weir_abi::Measure>()
                 + core::mem::offset_of!(weir_abi::Measure, $field)

@@ -9,7 +9,7 @@ use aya_ebpf::helpers::generated::bpf_loop;
 use weir_abi::{Control, Frame, MEASURES, measure, ordered};
 
 use crate::atomic;
-use crate::bucket::Histogram;
+use crate::bucket;
 use crate::dictionary::{self, find};
 use crate::maps;
 use crate::plan::plan;
@@ -33,26 +33,44 @@ pub struct Row {
 }
 
 /// The table's expressions: whether the filter accepts the event, and, if it does, its key and what is measured in
-/// the frame. The host puts its own function here; this one only keeps the place.
-#[inline(never)]
-pub extern "C" fn evaluate(context: *mut c_void, frame: *mut Frame) -> u64 {
-    place(context, frame)
-}
-
-/// The key by which the start and the end of a span are paired. As [`evaluate`].
-#[inline(never)]
-pub extern "C" fn pair(context: *mut c_void, frame: *mut Frame) -> u64 {
-    place(context, frame) ^ 1
-}
-
-/// What the compiler cannot see through.
+/// the frame.
 #[inline(always)]
-fn place(context: *mut c_void, frame: *mut Frame) -> u64 {
-    let result: u64;
-    // SAFETY: an assignment; what is said of memory keeps the compiler from assumptions about the frame.
-    unsafe { asm!("{0} = {1}", "{0} = {2}", out(reg) result, in(reg) context, in(reg) frame) };
-    result
+pub fn evaluate(context: *mut c_void, frame: *mut Frame) -> u64 {
+    spliced!(weir_abi::EVALUATE, context, frame)
 }
+
+/// The key by which the start and the end of a span are paired.
+#[inline(always)]
+pub fn pair(context: *mut c_void, frame: *mut Frame) -> u64 {
+    spliced!(weir_abi::PAIR, context, frame)
+}
+
+/// Stands for code of the table's own, which the host puts in its place. Not called: on machines that guard their
+/// returns a call costs more than most of what it would compute.
+macro_rules! spliced {
+    ($place:expr, $context:expr, $frame:expr) => {{
+        let result: u64;
+        // SAFETY: what is put here reads the context, works on the frame, and has these registers for it; that it
+        // does no more, the verifier checks.
+        unsafe {
+            asm!(
+                "r0 = {0} ll",
+                const $place,
+                in("r6") $context,
+                in("r7") $frame,
+                out("r0") result,
+                out("r1") _,
+                out("r2") _,
+                out("r3") _,
+                out("r4") _,
+                out("r5") _,
+                out("r8") _,
+            );
+        }
+        result
+    }};
+}
+use spliced;
 
 /// One event of a table.
 #[inline(always)]
@@ -81,7 +99,7 @@ pub fn event(context: *mut c_void) {
     let bank = (word & 1) as u32;
     let generation = (word >> 1) as u32;
 
-    let id = row(frame, stacks, control, generation);
+    let id = row(frame, stacks, generation);
     stack::release(stacks);
     let shard = bank << (plan!(shards_shift) & 31) | task::cpu() & plan!(shard_mask);
     let Some(cell) = maps::cell(shard << (plan!(capacity_shift) & 31) | id) else { return };
@@ -91,7 +109,7 @@ pub fn event(context: *mut c_void) {
     macro_rules! measures {
         ($($index:literal)+) => {
             $(if measures > $index {
-                apply!($index, frame, &row, control);
+                apply::<$index>(frame, &row);
             })+
         };
     }
@@ -121,7 +139,7 @@ pub fn is_self(control: &Control, thread: u64) -> bool {
 
 /// The id of the event's row.
 #[inline(always)]
-fn row(frame: *const Frame, stacks: Stacks, control: &Control, generation: u32) -> u32 {
+fn row(frame: *const Frame, stacks: Stacks, generation: u32) -> u32 {
     if plan!(key_words) == 0 {
         return 1;
     }
@@ -130,74 +148,67 @@ fn row(frame: *const Frame, stacks: Stacks, control: &Control, generation: u32) 
     let key = unsafe { &raw const (*frame).key }.cast::<u64>();
     match find(rows, key) {
         Some(id) => id,
-        None => dictionary::admit_row(rows, key, stacks, control, generation),
+        None => dictionary::admit_row(key, stacks, generation),
     }
 }
 
-/// One measure. A macro, so that every word of the plan is at a constant place.
-macro_rules! apply {
-    ($index:literal, $frame:expr, $row:expr, $control:expr) => {{
-        let counted = plan!(measures[$index].counted);
+/// One measure. Its number is a constant, so that every word of the plan is at a constant place.
+#[inline(always)]
+fn apply<const INDEX: usize>(frame: *const Frame, row: &Row) {
+    let counted = plan!(measures[INDEX].counted);
+    if counted != 0 {
         // SAFETY: a field of the structure on the stack, which `evaluate` writes if a measure is conditional.
-        if counted == 0 || unsafe { (*$frame).present } & 1 << $index != 0 {
-            if counted != 0 {
-                add($row.cell, counted, 1);
-            }
-            let kind = plan!(measures[$index].kind);
-            if kind != measure::COUNT {
-                // SAFETY: as above; `evaluate` writes the value of every other kind.
-                let value = unsafe { (*$frame).values[$index] };
-                let at = plan!(measures[$index].word);
-                let signed = plan!(measures[$index].signed) != 0;
-                if kind == measure::SUM {
-                    add($row.cell, at, value);
-                }
-                if kind == measure::MIN {
-                    raise($row, at, !ordered(value, signed), $control);
-                }
-                if kind == measure::MAX {
-                    raise($row, at, ordered(value, signed), $control);
-                }
-                if kind == measure::STATS {
-                    add($row.cell, at, value);
-                    raise($row, at + 1, !ordered(value, signed), $control);
-                    raise($row, at + 2, ordered(value, signed), $control);
-                }
-                if kind == measure::HIST {
-                    let histogram = Histogram {
-                        number: plan!(measures[$index].histogram),
-                        first_bucket: plan!(measures[$index].first_bucket),
-                        buckets: plan!(measures[$index].buckets),
-                        resolution: plan!(measures[$index].resolution),
-                        low: plan!(measures[$index].low),
-                        high: plan!(measures[$index].high),
-                        step: plan!(measures[$index].step),
-                        signed,
-                    };
-                    histogram.count(value, at, $row, $control);
-                }
-            }
+        if unsafe { (*frame).present } & 1 << INDEX == 0 {
+            return;
         }
-    }};
+        add(row.cell, counted.into(), 1);
+    }
+    let kind = plan!(measures[INDEX].kind);
+    if kind == measure::COUNT {
+        return;
+    }
+    // SAFETY: as above; `evaluate` writes the value of every other kind.
+    let value = unsafe { (*frame).values[INDEX] };
+    let at = plan!(measures[INDEX].word).into();
+    if kind == measure::SUM || kind == measure::STATS || kind == measure::HIST {
+        add(row.cell, at, value);
+    }
+    if kind == measure::MIN {
+        raise(row, at, !image::<INDEX>(value));
+    }
+    if kind == measure::MAX {
+        raise(row, at, image::<INDEX>(value));
+    }
+    if kind == measure::STATS {
+        raise(row, at + 1, !image::<INDEX>(value));
+        raise(row, at + 2, image::<INDEX>(value));
+    }
+    if kind == measure::HIST {
+        bucket::count::<INDEX>(value, at + 1, row);
+    }
 }
-use apply;
+
+#[inline(always)]
+fn image<const INDEX: usize>(value: u64) -> u64 {
+    ordered(value, plan!(measures[INDEX].signed) != 0)
+}
 
 /// One word of a cell.
 #[inline(always)]
-fn word<'a>(cell: *mut u64, at: u32) -> &'a AtomicU64 {
+fn word<'a>(cell: *mut u64, at: u64) -> &'a AtomicU64 {
     // SAFETY: the host gives cells the words that its plan names, and the verifier checks it. They are aligned
     // and only accessed atomically while a program can run.
     unsafe { AtomicU64::from_ptr(cell.add(at as usize)) }
 }
 
 #[inline(always)]
-pub fn add(cell: *mut u64, at: u32, value: u64) {
+pub fn add(cell: *mut u64, at: u64, value: u64) {
     atomic::add(word(cell, at), value);
 }
 
 /// Keeps the greater of the word and the value.
 #[inline(always)]
-fn raise(row: &Row, at: u32, value: u64, control: &Control) {
+fn raise(row: &Row, at: u64, value: u64) {
     let word = word(row.cell, at);
     let mut old = atomic::load(word);
     for _ in 0..MAXIMUM_ROUNDS {
@@ -211,6 +222,7 @@ fn raise(row: &Row, at: u32, value: u64, control: &Control) {
         old = found;
     }
     let bank = row.shard >> (plan!(shards_shift) & 31);
+    let control = maps::control();
     atomic::add(&(if bank == 0 { &control.counters[0] } else { &control.counters[1] }).inexact, 1);
 }
 

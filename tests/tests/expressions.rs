@@ -253,10 +253,10 @@ fn an_expression_can_be_nested_so_deep_and_no_deeper() {
         let inner = (0..depth).fold("arg1".to_owned(), |inner, _| format!("(arg0 - {inner})"));
         tables(&[format!("max({inner})")], "")
     };
-    let mut tables = attach(&nested(13));
+    let mut tables = attach(&nested(9));
     weir_traced_numbers(5, 3, 0);
     assert_eq!(numbers(&tables.close().expect("the interval closes")[0].rows, "m0"), [2]);
-    let error = weir_tests::refusal(&nested(14));
+    let error = weir_tests::refusal(&nested(10));
     assert_eq!(error.kind, weir::error::Kind::Config);
     assert!(error.message.contains("nested too deeply"), "{error}");
 }

@@ -1,9 +1,8 @@
 //! The types that the host and the kernel side share.
 //!
 //! A [`Plan`] is what specialises the programs for a table: the host writes its words into their code before it loads
-//! them. The kernel's verifier sees constants and removes every branch that they do not take, so one generic program
-//! becomes a program for one table. What a table keys on, filters by and measures are expressions, which the host compiles
-//! to a function that works on a [`Frame`].
+//! them, and drops every branch that they do not take, so one generic program becomes a program for one table. What a
+//! table keys on, filters by and measures are expressions, which the host compiles to code that works on a [`Frame`].
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -15,6 +14,10 @@ pub const KEY_WORDS: usize = 16;
 pub const MEASURES: usize = 8;
 /// Values that a span saves at its start.
 pub const SAVED: usize = 4;
+/// Words for a text that is compared.
+pub const TEXT_WORDS: usize = 8;
+/// Parts of expressions that can wait for other parts at once.
+pub const SLOTS: usize = 8;
 /// Processes of Weir itself that a table leaves out.
 pub const SELVES: usize = 4;
 /// Words that a stack takes where it is kept: how many frames it has, and their addresses.
@@ -105,10 +108,13 @@ pub const fn pack_spare(generation: u32, id: u32) -> u64 {
 }
 
 /// What the expressions of a table work on, in the memory of one run of a program. The host compiles them to
-/// functions that replace `evaluate` and `pair` in the kernel side, and knows this by its offsets.
+/// code that it puts into the kernel side's programs, and knows this by its offsets.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Frame {
+    /// For what the code itself keeps. It comes first, where the stack ends: what is not used is not counted.
+    pub text: [u64; TEXT_WORDS],
+    pub slots: [u64; SLOTS],
     /// The thread that runs: its process's id in the high half, its own in the low.
     pub thread: u64,
     /// At the end of a span: nanoseconds since its start.
@@ -257,6 +263,12 @@ pub const fn plan_place(offset: usize, bytes: usize) -> u64 {
     (PLAN_MARK as u64) << 32 | (bytes as u64) << 16 | offset as u64
 }
 
+/// What stands in the programs for a table's own code, until the host puts the code in its place: that which filters
+/// and fills the frame.
+pub const EVALUATE: u64 = u64::from_be_bytes(*b"EVALUATE");
+/// That which answers the key of a pair.
+pub const PAIR: u64 = u64::from_be_bytes(*b"PAIR KEY");
+
 /// The offset and the bytes of a word, from the lower half of what stands for it.
 #[must_use]
 pub const fn unpack_plan_place(place: u32) -> (usize, usize) {
@@ -278,18 +290,19 @@ pub const fn log_buckets(resolution: u32) -> u32 {
 }
 
 /// The bucket of a number in a histogram by powers of two, each divided into `2^resolution`: the number itself up
-/// to `2^(resolution + 1)`, and the last bucket below zero.
+/// to `2^(resolution + 1)`, and the last bucket below zero. `log2` is asked for the exponent of the greatest power of
+/// two that a number, which is not 0, is not below.
 #[inline(always)]
 #[must_use]
-pub const fn log_bucket(value: u64, signed: bool, resolution: u32) -> u32 {
+pub fn log_bucket(value: u64, signed: bool, resolution: u32, log2: impl FnOnce(u64) -> u64) -> u64 {
     if signed && (value as i64) < 0 {
-        return log_buckets(resolution) - 1;
+        return log_buckets(resolution) as u64 - 1;
     }
     if value >> resolution == 0 {
-        return value as u32;
+        return value;
     }
     let beyond = log2(value >> resolution);
-    (beyond << resolution) + (value >> beyond) as u32
+    (beyond << resolution) + (value >> beyond)
 }
 
 /// The lower bound of a bucket that is not that of negative numbers.
@@ -324,42 +337,13 @@ pub const fn linear_buckets(low: i64, high: i64, step: u64) -> u32 {
     (high.wrapping_sub(low) as u64).div_ceil(step) as u32 + 2
 }
 
-/// The exponent of the greatest power of two that a number, which is not 0, is not below. Written as a search
-/// and not with leading_zeros, which has no instruction in eBPF and becomes a long sequence of multiplications
-/// and masks.
-#[inline(always)]
-const fn log2(value: u64) -> u32 {
-    let mut value = value;
-    let mut exponent = 0;
-    if value >> 32 != 0 {
-        value >>= 32;
-        exponent += 32;
-    }
-    if value >> 16 != 0 {
-        value >>= 16;
-        exponent += 16;
-    }
-    if value >> 8 != 0 {
-        value >>= 8;
-        exponent += 8;
-    }
-    if value >> 4 != 0 {
-        value >>= 4;
-        exponent += 4;
-    }
-    if value >> 2 != 0 {
-        value >>= 2;
-        exponent += 2;
-    }
-    if value >> 1 != 0 {
-        exponent += 1;
-    }
-    exponent
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn log_bucket(value: u64, signed: bool, resolution: u32) -> u32 {
+        super::log_bucket(value, signed, resolution, |value| value.ilog2().into()) as u32
+    }
 
     #[test]
     fn buckets_are_powers_of_two() {

@@ -1482,17 +1482,17 @@ an expression is nested at most 48 deep
 3 | where = "(((((((((((((((((((((((((((((((((((((((((((((((((pid)))))))))))))))))))))))))))))))))))))))))))))))))"
   |                                                           ^^^"#,
     );
-    // What would have to wait at once has no room on the program's stack.
+    // What would have to wait at once has no room where the program keeps it.
     let waiting = |depth: usize| format!("{}cpu{}", "cpu + (".repeat(depth), ")".repeat(depth));
-    assert!(filter(&waiting(12)).is_ok());
+    assert!(filter(&waiting(8)).is_ok());
     refused(
-        &table(&format!("show = {{ n = \"sum({})\" }}", waiting(13))),
+        &table(&format!("show = {{ n = \"sum({})\" }}", waiting(9))),
         r#"
 an expression is nested too deeply
  --> etc/weir.toml:3:19
   |
-3 | show = { n = "sum(cpu + (cpu + (cpu + (cpu + (cpu + (cpu + (cpu + (cpu + (cpu + (cpu + (cpu + (cpu + (cpu + (cpu))))))))))))))" }
-  |                   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+3 | show = { n = "sum(cpu + (cpu + (cpu + (cpu + (cpu + (cpu + (cpu + (cpu + (cpu + (cpu))))))))))" }
+  |                   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
   help: make it simpler"#,
     );
 

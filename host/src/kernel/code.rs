@@ -1,25 +1,24 @@
-//! From a table's expressions to the instructions that compute them: a function of the context and a [`Frame`],
-//! which takes the place of the kernel side's own `evaluate` or `pair`.
+//! From a table's expressions to the instructions that compute them, which are put into the kernel side's programs
+//! (`spliced!` in ebpf/src/table.rs). They find the context in r6 and a [`Frame`] in r7, answer in r0, and end by
+//! running out.
 //!
 //! A value is computed into r0, its parts before it. What has to wait for another part is put into a slot of the
-//! stack. r6 is the context, r7 the frame; r8 becomes 1 when memory could not be read.
+//! frame. r8 becomes 1 when memory could not be read.
 
 use std::mem::offset_of;
 
 use aya_obj::generated::bpf_insn;
-use weir_abi::Frame;
+use weir_abi::{Frame, SLOTS, TEXT_WORDS};
 
-use super::instruction::{Assembler, Label, R0, R1, R2, R3, R6, R7, R8, R10, Register, alu, jump};
+use super::instruction::{Assembler, Label, R0, R1, R2, R3, R6, R7, R8, Register, alu, jump};
 use crate::error::{Error, Kind, Result};
 use crate::table::{
     Access, Arithmetic, Builtin, Comparison, Condition, KeyColumn, KeyKind, KeyValue, Load, MeasureColumn,
     MeasureKind, Memory, Probe, Text, TextComparison, Value,
 };
 
-/// Slots of the stack, of eight bytes each, below those of a text that is compared.
-const SLOTS: usize = 12;
 /// Bytes of a text that is compared, of which the last is a NUL.
-pub(crate) const COMPARED_BYTES: usize = 64;
+pub(crate) const COMPARED_BYTES: usize = TEXT_WORDS * 8;
 
 mod helper {
     pub(super) const KTIME_GET_NS: i32 = 5;
@@ -44,7 +43,7 @@ pub(super) struct Columns<'a> {
     pub(super) nulls: Option<usize>,
 }
 
-/// What takes the place of `evaluate`, for a probe that counts.
+/// What is put for `EVALUATE`, for a probe that counts.
 pub(super) fn evaluate(probe: &Probe, columns: &Columns<'_>) -> Result<Vec<bpf_insn>> {
     let mut code = Code::begin();
     let reject = code.assembler.label();
@@ -63,7 +62,7 @@ pub(super) fn evaluate(probe: &Probe, columns: &Columns<'_>) -> Result<Vec<bpf_i
     code.end(reject)
 }
 
-/// What takes the place of `evaluate`, for a probe that starts spans.
+/// What is put for `EVALUATE`, for a probe that starts spans.
 pub(super) fn save(probe: &Probe) -> Result<Vec<bpf_insn>> {
     let mut code = Code::begin();
     let reject = code.assembler.label();
@@ -81,11 +80,10 @@ pub(super) fn save(probe: &Probe) -> Result<Vec<bpf_insn>> {
     code.end(reject)
 }
 
-/// What takes the place of `pair`.
+/// What is put for `PAIR`.
 pub(super) fn pair(value: &Value) -> Result<Vec<bpf_insn>> {
     let mut code = Code::begin();
     code.value(value)?;
-    code.assembler.exit();
     code.assembler.finish()
 }
 
@@ -110,8 +108,6 @@ struct Code {
 impl Code {
     fn begin() -> Self {
         let mut assembler = Assembler::default();
-        assembler.copy(R6, R1);
-        assembler.copy(R7, R2);
         assembler.constant(R8, 0);
         Self { assembler, used: 0 }
     }
@@ -119,12 +115,13 @@ impl Code {
     /// Accepts the event, or rejects it at the label.
     fn end(mut self, reject: Label) -> Result<Vec<bpf_insn>> {
         self.assembler.constant(R0, 1);
-        self.assembler.exit();
         // The verifier refuses what nothing leads to.
         if self.assembler.is_used(reject) {
+            let end = self.assembler.label();
+            self.assembler.go(end);
             self.assembler.bind(reject);
             self.assembler.constant(R0, 0);
-            self.assembler.exit();
+            self.assembler.bind(end);
         }
         self.assembler.finish()
     }
@@ -136,7 +133,7 @@ impl Code {
             );
         }
         self.used += 1;
-        Ok(-(self.used as i16) * 8)
+        Ok(offset(offset_of!(Frame, slots) + (self.used - 1) * 8))
     }
 
     fn give_back(&mut self) {
@@ -267,7 +264,7 @@ impl Code {
                 // What another part could not read is not this condition's doing, nor forgotten after it.
                 let unread = if condition.can_fail() { Some(self.slot()?) } else { None };
                 if let Some(slot) = unread {
-                    self.assembler.store(R10, slot, R8);
+                    self.assembler.store(R7, slot, R8);
                     self.assembler.constant(R8, 0);
                 }
                 self.go_unless(condition, no)?;
@@ -277,7 +274,7 @@ impl Code {
                 self.assembler.constant(R0, 0);
                 self.assembler.bind(end);
                 if let Some(slot) = unread {
-                    self.assembler.load(8, R8, R10, slot);
+                    self.assembler.load(8, R8, R7, slot);
                     self.give_back();
                 }
             }
@@ -291,11 +288,11 @@ impl Code {
             .map_err(|_| Error::new(Kind::Software, format!("a context has no byte {}", load.offset)))?;
         if load.copied {
             let slot = self.slot()?;
-            self.assembler.store_constant(R10, slot, 0);
+            self.assembler.store_constant(R7, slot, 0);
             self.assembler.copy(R3, R6);
             self.assembler.with(alu::ADD, R3, at.into());
             self.read(slot, load.bytes as i32, helper::PROBE_READ_KERNEL);
-            self.assembler.load(load.bytes, to, R10, slot);
+            self.assembler.load(load.bytes, to, R7, slot);
             self.give_back();
         } else {
             self.assembler.load(load.bytes, to, R6, at);
@@ -386,7 +383,7 @@ impl Code {
                 if displacement != 0 {
                     self.assembler.with(alu::ADD, R3, displacement);
                 }
-                self.assembler.store_constant(R10, slot, 0);
+                self.assembler.store_constant(R7, slot, 0);
                 let kernel = *access != Access::User;
                 let helper = if kernel { helper::PROBE_READ_KERNEL } else { helper::PROBE_READ_USER };
                 self.read(slot, *bytes as i32, helper);
@@ -394,7 +391,7 @@ impl Code {
                 self.assembler.go_if(jump::EQ, R0, 0, done);
                 self.assembler.constant(R8, 1);
                 self.assembler.bind(done);
-                self.assembler.load(*bytes, R0, R10, slot);
+                self.assembler.load(*bytes, R0, R7, slot);
                 self.narrow(R0, bytes * 8, *shift, *bits, *signed);
                 self.give_back();
             }
@@ -404,7 +401,7 @@ impl Code {
 
     /// Copies from the address in r3 to a slot.
     fn read(&mut self, slot: i16, bytes: i32, helper: i32) {
-        self.assembler.copy(R1, R10);
+        self.assembler.copy(R1, R7);
         self.assembler.with(alu::ADD, R1, slot.into());
         self.assembler.constant(R2, bytes as u64);
         self.assembler.call(helper);
@@ -431,10 +428,10 @@ impl Code {
             _ => {
                 self.value(left)?;
                 let slot = self.slot()?;
-                self.assembler.store(R10, slot, R0);
+                self.assembler.store(R7, slot, R0);
                 self.value(right)?;
                 self.assembler.copy(R1, R0);
-                self.assembler.load(8, R0, R10, slot);
+                self.assembler.load(8, R0, R7, slot);
                 self.give_back();
             }
         }
@@ -634,11 +631,11 @@ impl Code {
             let message = format!("a text is compared with at most {} bytes", COMPARED_BYTES - 1);
             return Err(Error::new(Kind::Config, message));
         }
-        let base = -((SLOTS * 8 + COMPARED_BYTES) as i16);
+        let base = offset(offset_of!(Frame, text));
         for word in 0..COMPARED_BYTES / 8 {
-            self.assembler.store_constant(R10, base + word as i16 * 8, 0);
+            self.assembler.store_constant(R7, base + word as i16 * 8, 0);
         }
-        self.text(text, R10, base, COMPARED_BYTES as i32)?;
+        self.text(text, R7, base, COMPARED_BYTES as i32)?;
         let differ = self.assembler.label();
         // A text that cannot be read makes either false.
         let not_read = self.unread(text.can_fail(), holds, to);
@@ -649,7 +646,7 @@ impl Code {
         for (number, part) in wanted.chunks(8).enumerate() {
             let mut word = [0; 8];
             word[..part.len()].copy_from_slice(part);
-            self.assembler.load(8, R0, R10, base + number as i16 * 8);
+            self.assembler.load(8, R0, R7, base + number as i16 * 8);
             if part.len() < 8 {
                 // The bytes beyond are of no account; they are the upper ones.
                 self.assembler.with(alu::LEFT, R0, 64 - part.len() as i32 * 8);
@@ -701,4 +698,4 @@ fn key_word(word: usize) -> i16 {
 const _: () = assert!(size_of::<Frame>() < 512);
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

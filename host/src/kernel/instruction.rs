@@ -12,12 +12,10 @@ pub(super) const R0: Register = Register(0);
 pub(super) const R1: Register = Register(1);
 pub(super) const R2: Register = Register(2);
 pub(super) const R3: Register = Register(3);
-/// What a called function keeps.
+/// What calls keep.
 pub(super) const R6: Register = Register(6);
 pub(super) const R7: Register = Register(7);
 pub(super) const R8: Register = Register(8);
-/// The end of the stack.
-pub(super) const R10: Register = Register(10);
 
 /// Operations of arithmetic, in their place in an instruction's code.
 pub(super) mod alu {
@@ -35,6 +33,8 @@ pub(super) mod alu {
     pub(in super::super) const MOVE: u8 = 0xb0;
     /// To the right, keeping the sign.
     pub(in super::super) const ARITHMETIC: u8 = 0xc0;
+    /// Of bytes.
+    pub(in super::super) const SWAP: u8 = 0xd0;
 }
 
 /// Comparisons on which a jump depends, likewise.
@@ -52,19 +52,46 @@ pub(super) mod jump {
     pub(in super::super) const SIGNED_LE: u8 = 0xd0;
 }
 
-const CLASS_LD: u8 = 0x00;
-const CLASS_LDX: u8 = 0x01;
-const CLASS_ST: u8 = 0x02;
-const CLASS_STX: u8 = 0x03;
-const CLASS_ALU32: u8 = 0x04;
-const CLASS_JMP: u8 = 0x05;
-const CLASS_ALU64: u8 = 0x07;
+/// Classes of instructions, in the low bits of their codes.
+pub(super) mod class {
+    pub(in super::super) const MASK: u8 = 0x07;
+    pub(in super::super) const LD: u8 = 0x00;
+    pub(in super::super) const LDX: u8 = 0x01;
+    pub(in super::super) const ST: u8 = 0x02;
+    pub(in super::super) const STX: u8 = 0x03;
+    pub(in super::super) const ALU32: u8 = 0x04;
+    pub(in super::super) const JMP: u8 = 0x05;
+    pub(in super::super) const JMP32: u8 = 0x06;
+    pub(in super::super) const ALU64: u8 = 0x07;
+}
+
+/// What an operation does, in the high bits of an instruction's code.
+pub(super) const OPERATION: u8 = 0xf0;
 /// The second operand is a register.
-const SOURCE: u8 = 0x08;
+pub(super) const SOURCE: u8 = 0x08;
+pub(super) const MODE: u8 = 0xe0;
 const MODE_MEMORY: u8 = 0x60;
+pub(super) const MODE_ATOMIC: u8 = 0xc0;
 const DOUBLE_WORD: u8 = 0x18;
-const CALL: u8 = 0x80;
-const EXIT: u8 = 0x90;
+pub(super) const CALL: u8 = 0x80;
+pub(super) const EXIT: u8 = 0x90;
+/// The operation that loads a constant of 64 bits, and takes two places for it.
+pub(super) const LOAD_CONSTANT: u8 = class::LD | DOUBLE_WORD;
+/// BPF_PSEUDO_CALL and BPF_PSEUDO_FUNC: calls of functions, and constants that are functions, of the same program.
+pub(super) const PSEUDO_CALL: u8 = 1;
+pub(super) const PSEUDO_FUNCTION: u8 = 4;
+
+/// The number that an instruction loads, if it is a constant of 64 bits.
+pub(super) fn constant(instructions: &[bpf_insn], at: usize) -> Option<u64> {
+    let [lower, upper, ..] = instructions.get(at..)? else { return None };
+    let constant = u64::from(upper.imm.cast_unsigned()) << 32 | u64::from(lower.imm.cast_unsigned());
+    (lower.code == LOAD_CONSTANT && lower.src_reg() == 0).then_some(constant)
+}
+
+/// How many places an instruction takes.
+pub(super) fn width(instruction: &bpf_insn) -> usize {
+    if instruction.code == LOAD_CONSTANT { 2 } else { 1 }
+}
 
 /// A place to jump to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +125,7 @@ impl Assembler {
         match i32::try_from(value.cast_signed()) {
             Ok(value) => self.with(alu::MOVE, to, value),
             Err(_) => {
-                self.push(CLASS_LD | DOUBLE_WORD, to, R0, 0, value as i32);
+                self.push(LOAD_CONSTANT, to, R0, 0, value as i32);
                 self.push(0, R0, R0, 0, (value >> 32) as i32);
             }
         }
@@ -106,12 +133,12 @@ impl Assembler {
 
     /// `to = to op value`, of 64 bits.
     pub(super) fn with(&mut self, op: u8, to: Register, value: i32) {
-        self.push(CLASS_ALU64 | op, to, R0, 0, value);
+        self.push(class::ALU64 | op, to, R0, 0, value);
     }
 
     /// `to = to op from`, of 64 bits.
     pub(super) fn by(&mut self, op: u8, to: Register, from: Register) {
-        self.push(CLASS_ALU64 | SOURCE | op, to, from, 0, 0);
+        self.push(class::ALU64 | SOURCE | op, to, from, 0, 0);
     }
 
     pub(super) fn copy(&mut self, to: Register, from: Register) {
@@ -120,31 +147,31 @@ impl Assembler {
 
     /// Only the lower half of a register.
     pub(super) fn lower_half(&mut self, register: Register) {
-        self.push(CLASS_ALU32 | SOURCE | alu::MOVE, register, register, 0, 0);
+        self.push(class::ALU32 | SOURCE | alu::MOVE, register, register, 0, 0);
     }
 
     /// `to = *(from + offset)`, of 1, 2, 4 or 8 bytes.
     pub(super) fn load(&mut self, bytes: u32, to: Register, from: Register, offset: i16) {
-        self.push(CLASS_LDX | MODE_MEMORY | size(bytes), to, from, offset, 0);
+        self.push(class::LDX | MODE_MEMORY | size(bytes), to, from, offset, 0);
     }
 
     /// `*(to + offset) = from`, of 8 bytes.
     pub(super) fn store(&mut self, to: Register, offset: i16, from: Register) {
-        self.push(CLASS_STX | MODE_MEMORY | DOUBLE_WORD, to, from, offset, 0);
+        self.push(class::STX | MODE_MEMORY | DOUBLE_WORD, to, from, offset, 0);
     }
 
     /// `*(to + offset) = value`, of 8 bytes.
     pub(super) fn store_constant(&mut self, to: Register, offset: i16, value: i32) {
-        self.push(CLASS_ST | MODE_MEMORY | DOUBLE_WORD, to, R0, offset, value);
+        self.push(class::ST | MODE_MEMORY | DOUBLE_WORD, to, R0, offset, value);
     }
 
     /// Calls a helper, by its number in `enum bpf_func_id` (include/uapi/linux/bpf.h).
     pub(super) fn call(&mut self, helper: i32) {
-        self.push(CLASS_JMP | CALL, R0, R0, 0, helper);
+        self.push(class::JMP | CALL, R0, R0, 0, helper);
     }
 
     pub(super) fn exit(&mut self) {
-        self.push(CLASS_JMP | EXIT, R0, R0, 0, 0);
+        self.push(class::JMP | EXIT, R0, R0, 0, 0);
     }
 
     pub(super) fn label(&mut self) -> Label {
@@ -164,19 +191,19 @@ impl Assembler {
 
     pub(super) fn go(&mut self, to: Label) {
         self.jumps.push((self.instructions.len(), to));
-        self.push(CLASS_JMP | jump::ALWAYS, R0, R0, 0, 0);
+        self.push(class::JMP | jump::ALWAYS, R0, R0, 0, 0);
     }
 
     /// Jumps if `left op value`.
     pub(super) fn go_if(&mut self, op: u8, left: Register, value: i32, to: Label) {
         self.jumps.push((self.instructions.len(), to));
-        self.push(CLASS_JMP | op, left, R0, 0, value);
+        self.push(class::JMP | op, left, R0, 0, value);
     }
 
     /// Jumps if `left op right`.
     pub(super) fn go_if_by(&mut self, op: u8, left: Register, right: Register, to: Label) {
         self.jumps.push((self.instructions.len(), to));
-        self.push(CLASS_JMP | SOURCE | op, left, right, 0, 0);
+        self.push(class::JMP | SOURCE | op, left, right, 0, 0);
     }
 
     /// The finished instructions.
@@ -185,13 +212,15 @@ impl Assembler {
             let target = self.labels[label.0].unwrap_or(usize::MAX);
             let distance = target.checked_sub(at + 1).and_then(|distance| i16::try_from(distance).ok());
             // All jumps are forward.
-            self.instructions[*at].off = distance.ok_or_else(|| {
-                Error::new(Kind::Config, "the expressions of a table are too long")
-                    .help("make two tables of it")
-            })?;
+            self.instructions[*at].off = distance.ok_or_else(too_long)?;
         }
         Ok(self.instructions)
     }
+}
+
+/// A jump reaches no further than 32,767 instructions.
+pub(super) fn too_long() -> Error {
+    Error::new(Kind::Config, "the expressions of a table are too long").help("make two tables of it")
 }
 
 fn size(bytes: u32) -> u8 {

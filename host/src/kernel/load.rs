@@ -72,7 +72,7 @@ impl Programs {
         let paired = spec.starts.iter().any(|start| start.pair.is_some());
         if spec.is_span() && !paired {
             let exit = Attach::RawTracepoint { name: "sched_process_exit".into() };
-            let linked = object::program(Entry::ThreadExit, plan, Code::default(), maps)?;
+            let linked = object::program(Entry::ThreadExit, plan, &Code::default(), maps)?;
             let fd = load(&exit, false, Entry::ThreadExit, &linked, types)?;
             programs.push(Program { fd, points: vec![(exit, 0)], one_by_one: None });
         }
@@ -175,7 +175,7 @@ fn program(
         }),
         pair: probe.pair.as_ref().map(code::pair).transpose()?,
     };
-    let linked = object::program(entry, plan, code, maps)?;
+    let linked = object::program(entry, plan, &code, maps)?;
     let points: Vec<(Attach, u64)> =
         group.iter().map(|(probe, number)| (probe.attach.clone(), *number)).collect();
     // One link is at the entries of functions or at their returns.

@@ -9,10 +9,13 @@ use aya_obj::btf::BtfFeatures;
 use aya_obj::generated::bpf_insn;
 use aya_obj::{Function, Object};
 
-use weir_abi::{PLAN_MARK, Plan, unpack_plan_place};
+use weir_abi::{EVALUATE, PAIR, PLAN_MARK, Plan, unpack_plan_place};
 
 use super::bpf;
+use super::fold::fold;
+use super::instruction::constant;
 use super::mapped::plan_bytes;
+use super::rewrite::{Edit, rewrite};
 use crate::error::{Error, Kind, Result};
 
 /// The kernel side, as the build script left it.
@@ -20,13 +23,6 @@ static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/weir.bpf.o"));
 
 /// The map of zeroed data.
 pub(super) const CONTROL: &str = ".bss";
-
-/// The operation of an instruction that loads a constant of 64 bits, and takes two places for it.
-const LOAD_CONSTANT: u8 = 0x18;
-
-/// Functions in whose place a table's own code is put, as the ends of their mangled names.
-const EVALUATE: &str = "5table8evaluate";
-const PAIR: &str = "5table4pair";
 
 /// Which of the kernel side's programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,15 +91,14 @@ pub(super) fn section_bytes(section: &str) -> Result<usize> {
 
 /// Writes the plan's words over what stands for them in the code.
 fn specialise(instructions: &mut [bpf_insn], plan: &[u8]) -> Result<()> {
-    for at in 1..instructions.len() {
-        let (lower, upper) = (instructions[at - 1], instructions[at]);
-        if lower.code != LOAD_CONSTANT || upper.imm.cast_unsigned() != PLAN_MARK {
+    for at in 0..instructions.len() {
+        let Some(place) = constant(instructions, at).filter(|word| word >> 32 == u64::from(PLAN_MARK)) else {
             continue;
-        }
-        let (offset, bytes) = unpack_plan_place(lower.imm.cast_unsigned());
+        };
+        let (offset, bytes) = unpack_plan_place(place as u32);
         let word = plan.get(offset..offset + bytes).ok_or_else(|| broken("it has a longer plan"))?;
         let half = |half: &[u8]| half.try_into().map_or(0, i32::from_le_bytes);
-        (instructions[at - 1].imm, instructions[at].imm) = match word.split_at_checked(4) {
+        (instructions[at].imm, instructions[at + 1].imm) = match word.split_at_checked(4) {
             Some((low, high)) => (half(low), half(high)),
             None => return Err(broken("a word of its plan is too short")),
         };
@@ -112,23 +107,11 @@ fn specialise(instructions: &mut [bpf_insn], plan: &[u8]) -> Result<()> {
 }
 
 /// One of the programs, for a table of this plan, with its own code and these maps.
-pub(super) fn program(entry: Entry, plan: &Plan, code: Code, maps: &HashMap<&str, RawFd>) -> Result<Linked> {
+pub(super) fn program(entry: Entry, plan: &Plan, code: &Code, maps: &HashMap<&str, RawFd>) -> Result<Linked> {
     let mut object = object()?.clone();
     object.programs.retain(|name, _| name == entry.name());
     for function in object.functions.values_mut() {
         specialise(&mut function.instructions, plan_bytes(plan))?;
-    }
-    for (name, instructions) in [(EVALUATE, code.evaluate), (PAIR, code.pair)] {
-        if let Some(instructions) = instructions {
-            let mut functions = object.functions.values_mut();
-            let function = functions
-                .find(|function| function.name.ends_with(name))
-                .ok_or_else(|| broken(format!("it has no function {name}")))?;
-            function.instructions = instructions;
-            function.line_info.line_info.truncate(1);
-            // It has no relocations; those of its neighbours must not be taken for its own.
-            function.section_offset = usize::MAX / 2;
-        }
     }
     let definitions = std::mem::take(&mut object.maps);
     let known =
@@ -139,7 +122,14 @@ pub(super) fn program(entry: Entry, plan: &Plan, code: Code, maps: &HashMap<&str
     let program = object.programs.get(entry.name()).ok_or_else(|| broken("a program is missing"))?;
     let key = program.function_key();
     let license = program.license.clone();
-    let function = object.functions.remove(&key).ok_or_else(|| broken("a program has no function"))?;
+    let mut function = object.functions.remove(&key).ok_or_else(|| broken("a program has no function"))?;
+    let generic = function.instructions.clone();
+    let codes = [(EVALUATE, code.evaluate.as_deref()), (PAIR, code.pair.as_deref())];
+    rewrite(&mut function, |at| {
+        let stands_for = constant(&generic, at).and_then(|word| codes.iter().find(|(mark, _)| *mark == word));
+        stands_for.and_then(|(_, code)| *code).map_or(Edit::Keep, Edit::Put)
+    })?;
+    fold(&mut function)?;
     Ok(Linked { function, license })
 }
 

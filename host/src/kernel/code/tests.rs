@@ -10,8 +10,6 @@ use crate::table::{Attach, KeyKind, MeasureValue, Period};
 /// sides would take.
 const CONTEXT: u64 = 0x1111_0000_0000;
 const FRAME: u64 = 0x2222_0000_0000;
-const STACK_END: u64 = 0x3333_0000_0000;
-const STACK_BYTES: usize = 512;
 const FRAME_BYTES: usize = size_of::<Frame>();
 /// EFAULT.
 const FAULT: u64 = -14i64 as u64;
@@ -26,7 +24,7 @@ type Call = (i32, u64, u64);
 
 /// What the machine and the expressions find around them.
 #[derive(Clone, Debug)]
-struct World {
+pub(in crate::kernel) struct World {
     /// Makes all memory that is not the context's.
     seed: u64,
     context: Vec<u8>,
@@ -99,25 +97,18 @@ impl World {
 }
 
 /// The machine. What was not written cannot be read: the verifier refuses a program that does so.
-struct Machine<'a> {
+pub(in crate::kernel) struct Machine<'a> {
     world: &'a World,
     registers: [Option<u64>; 11],
-    stack: Vec<Option<u8>>,
     frame: Vec<Option<u8>>,
     calls: Vec<Call>,
 }
 
 impl<'a> Machine<'a> {
-    fn new(world: &'a World) -> Self {
+    pub(in crate::kernel) fn new(world: &'a World) -> Self {
         let mut registers = [None; 11];
-        (registers[1], registers[2], registers[10]) = (Some(CONTEXT), Some(FRAME), Some(STACK_END));
-        let mut machine = Self {
-            world,
-            registers,
-            stack: vec![None; STACK_BYTES],
-            frame: vec![None; FRAME_BYTES],
-            calls: Vec::new(),
-        };
+        (registers[6], registers[7]) = (Some(CONTEXT), Some(FRAME));
+        let mut machine = Self { world, registers, frame: vec![None; FRAME_BYTES], calls: Vec::new() };
         machine.write(FRAME + offset_of!(Frame, thread) as u64, &world.thread.to_le_bytes());
         machine.write(FRAME + offset_of!(Frame, elapsed) as u64, &world.elapsed.to_le_bytes());
         for (at, saved) in (0..).zip(world.saved) {
@@ -128,13 +119,8 @@ impl<'a> Machine<'a> {
 
     /// The program's own memory at an address.
     fn own(&mut self, address: u64, bytes: usize) -> Option<&mut [Option<u8>]> {
-        let stack = STACK_END - STACK_BYTES as u64;
-        let (memory, at) = match address {
-            _ if address.wrapping_sub(stack) < STACK_BYTES as u64 => (&mut self.stack, address - stack),
-            _ if address.wrapping_sub(FRAME) < FRAME_BYTES as u64 => (&mut self.frame, address - FRAME),
-            _ => return None,
-        };
-        Some(memory.get_mut(at as usize..at as usize + bytes).expect("an access within its memory"))
+        let at = address.checked_sub(FRAME).filter(|at| *at < FRAME_BYTES as u64)? as usize;
+        Some(self.frame.get_mut(at..at + bytes).expect("an access within its memory"))
     }
 
     fn write(&mut self, address: u64, bytes: &[u8]) {
@@ -206,10 +192,9 @@ impl<'a> Machine<'a> {
     }
 
     /// Runs to the end and gives back what is in r0.
-    fn run(&mut self, code: &[bpf_insn]) -> u64 {
+    pub(in crate::kernel) fn run(&mut self, code: &[bpf_insn]) -> u64 {
         let mut at = 0;
-        loop {
-            let instruction = code[at];
+        while let Some(instruction) = code.get(at) {
             at += 1;
             let (to, from) = (instruction.dst_reg(), instruction.src_reg());
             let immediate = i64::from(instruction.imm).cast_unsigned();
@@ -243,7 +228,7 @@ impl<'a> Machine<'a> {
                 }
                 0x05 => match instruction.code & 0xf0 {
                     0x80 => self.call(instruction.imm),
-                    0x90 => return self.register(0),
+                    0x90 => break,
                     jump::ALWAYS => at += instruction.off as usize,
                     op => {
                         let right = if by_register { self.register(from) } else { immediate };
@@ -260,15 +245,16 @@ impl<'a> Machine<'a> {
                 }
             }
         }
+        self.register(0)
     }
 
     fn set(&mut self, register: u8, value: u64) {
-        assert!(register < 10, "the stack's end is where it is");
+        assert!(register < 6 || register == 8, "what belongs to the program around it");
         self.registers[usize::from(register)] = Some(value);
     }
 
     /// A word of the frame, if it was written.
-    fn word(&self, at: usize) -> Option<u64> {
+    pub(in crate::kernel) fn word(&self, at: usize) -> Option<u64> {
         let bytes: Option<Vec<u8>> = self.frame[at..at + 8].iter().copied().collect();
         bytes.map(|bytes| u64::from_le_bytes(bytes.try_into().unwrap()))
     }
@@ -312,11 +298,12 @@ fn calculate(op: u8, left: u64, right: u64) -> u64 {
 }
 
 /// What the verifier checks before it follows a program: every instruction can be reached, and none leads out.
-fn check(code: &[bpf_insn]) {
+pub(in crate::kernel) fn check(code: &[bpf_insn]) {
     let mut reached = vec![false; code.len()];
     let mut open = vec![0];
     while let Some(at) = open.pop() {
-        if std::mem::replace(&mut reached[at], true) {
+        // The end leads on to what stands after it.
+        if at == code.len() || std::mem::replace(&mut reached[at], true) {
             continue;
         }
         let target = |instruction: &bpf_insn| at + 1 + usize::try_from(instruction.off).unwrap();
@@ -677,7 +664,7 @@ fn any_value_of(leaf: BoxedStrategy<Value>) -> BoxedStrategy<Value> {
     .boxed()
 }
 
-fn any_world() -> impl Strategy<Value = World> {
+pub(in crate::kernel) fn any_world() -> impl Strategy<Value = World> {
     let byte = prop_oneof![3 => any::<u8>(), 1 => prop::sample::select(vec![0, b'a', b'b'])];
     let saved = prop::array::uniform4(any_number());
     (any::<u64>(), prop::collection::vec(byte, 128), any::<u64>(), any_number(), saved)
@@ -874,7 +861,7 @@ proptest! {
 }
 
 #[test]
-fn what_has_no_room_on_the_stack_is_refused() {
+fn what_has_no_room_is_refused() {
     let nested = |depth| {
         (0..depth).fold(Value::Builtin(Builtin::Cpu), |right, _| Value::Arithmetic {
             op: Arithmetic::Add,
