@@ -89,7 +89,7 @@ impl<'a> Flow<'a> {
     /// In the order of intervals and plugins, whichever answered first, so that a replay is always the same.
     fn pass_on(&mut self, mut answers: Vec<Answer>) -> Result<()> {
         answers.sort_by_key(|answer| (answer.interval, answer.plugin));
-        for Answer { plugin, interval, outputs } in answers {
+        for Answer { plugin, interval, outputs, .. } in answers {
             let Some(counters) = self.plugins.get_mut(plugin) else { continue };
             for output in outputs {
                 let Some(output) = counters.total(output) else { continue };

@@ -2,13 +2,17 @@
 //! keeps their edges, a message being one or more of them. Both ends bound what they take. Descriptors sent
 //! along are dropped by the kernel, because nothing here asks for them.
 
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv, recvmsg, sendmsg, socketpair,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -35,6 +39,8 @@ pub(super) struct Channel {
     /// The packets so far of a message that is not complete.
     partial: Vec<u8>,
     packet: Vec<u8>,
+    /// The descriptor that came with the last message that had one; outside, whether any is taken.
+    file: Option<Option<OwnedFd>>,
 }
 
 impl Channel {
@@ -46,11 +52,40 @@ impl Channel {
     }
 
     pub(super) fn new(socket: OwnedFd) -> Self {
-        Self { socket, partial: Vec::new(), packet: vec![0; PACKET_BYTES + 1] }
+        Self { socket, partial: Vec::new(), packet: vec![0; PACKET_BYTES + 1], file: None }
     }
 
-    /// Sends a message, waiting for room until then; never, without a time.
+    /// The end of a process that is handed descriptors.
+    pub(super) fn taking_files(socket: OwnedFd) -> Self {
+        Self { file: Some(None), ..Self::new(socket) }
+    }
+
+    /// The descriptor that came with the last message.
+    pub(super) fn file(&mut self) -> Option<OwnedFd> {
+        self.file.as_mut()?.take()
+    }
+
+    /// Sends a message, waiting for room until then.
     pub(super) fn send<T: Serialize>(&self, message: &T, until: Until) -> io::Result<()> {
+        self.send_all(message, None, until)
+    }
+
+    /// Sends a message with a descriptor.
+    pub(super) fn send_with<T: Serialize>(
+        &self,
+        message: &T,
+        file: BorrowedFd<'_>,
+        until: Until,
+    ) -> io::Result<()> {
+        self.send_all(message, Some(file), until)
+    }
+
+    fn send_all<T: Serialize>(
+        &self,
+        message: &T,
+        mut file: Option<BorrowedFd<'_>>,
+        until: Until,
+    ) -> io::Result<()> {
         let bytes = postcard::to_stdvec(message).map_err(io::Error::other)?;
         if bytes.len() > MESSAGE_BYTES {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the message is too large"));
@@ -60,14 +95,25 @@ impl Channel {
             let mut packet = Vec::with_capacity(part.len() + 1);
             packet.push(if parts.peek().is_some() { MORE } else { LAST });
             packet.extend_from_slice(part);
-            self.send_packet(&packet, until)?;
+            self.send_packet(&packet, file.take(), until)?;
         }
         Ok(())
     }
 
-    pub(super) fn send_packet(&self, packet: &[u8], until: Until) -> io::Result<()> {
+    pub(super) fn send_packet(
+        &self,
+        packet: &[u8],
+        file: Option<BorrowedFd<'_>>,
+        until: Until,
+    ) -> io::Result<()> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         loop {
-            match send(&self.socket, packet, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            let mut along = SendAncillaryBuffer::new(&mut space);
+            if let Some(file) = &file {
+                along.push(SendAncillaryMessage::ScmRights(std::slice::from_ref(file)));
+            }
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            match sendmsg(&self.socket, &[IoSlice::new(packet)], &mut along, flags) {
                 Ok(_) => return Ok(()),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => self.wait(PollFlags::OUT, until)?,
@@ -79,10 +125,10 @@ impl Channel {
     /// The next message, if all of it is there.
     pub(super) fn receive<T: DeserializeOwned>(&mut self) -> Result<T, Silence> {
         loop {
-            let length = match recv(&self.socket, self.packet.as_mut_slice(), RecvFlags::DONTWAIT) {
+            let length = match self.receive_packet() {
                 // An empty packet looks the same, and is nothing that either end sends.
-                Ok((_, 0)) => return Err(Silence::Closed),
-                Ok((_, length)) => length,
+                Ok(0) => return Err(Silence::Closed),
+                Ok(length) => length,
                 Err(Errno::INTR) => continue,
                 Err(Errno::AGAIN) => return Err(Silence::Waiting),
                 Err(_) => return Err(Silence::Closed),
@@ -104,6 +150,24 @@ impl Channel {
                 _ => return Err(Silence::Garbage),
             }
         }
+    }
+
+    /// The next packet, of which no more is kept than there is room for.
+    fn receive_packet(&mut self) -> rustix::io::Result<usize> {
+        let Some(file) = &mut self.file else {
+            return recv(&self.socket, self.packet.as_mut_slice(), RecvFlags::DONTWAIT)
+                .map(|(_, length)| length);
+        };
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut along = RecvAncillaryBuffer::new(&mut space);
+        let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+        let received = recvmsg(&self.socket, &mut [IoSliceMut::new(&mut self.packet)], &mut along, flags)?;
+        for message in along.drain() {
+            if let RecvAncillaryMessage::ScmRights(mut files) = message {
+                *file = files.next();
+            }
+        }
+        Ok(received.bytes)
     }
 
     /// The next message, waiting for it; `Waiting` if it has not come until then.
@@ -170,10 +234,27 @@ mod tests {
     }
 
     #[test]
+    fn a_descriptor_goes_down_and_not_up() {
+        let (ours, theirs) = Channel::pair().unwrap();
+        let (mut ours, mut theirs) = (ours, Channel::taking_files(theirs));
+        let file = crate::memfd::sealed("file", b"what it holds").unwrap();
+        ours.send_with(&1u32, file.as_fd(), Until::Now).unwrap();
+        ours.send(&2u32, Until::Now).unwrap();
+        assert_eq!(theirs.receive::<u32>().unwrap(), 1);
+        let taken = theirs.file().unwrap();
+        assert_eq!(rustix::fs::fstat(&taken).unwrap().st_ino, rustix::fs::fstat(&file).unwrap().st_ino);
+        assert_eq!(theirs.receive::<u32>().unwrap(), 2);
+        assert!(theirs.file().is_none());
+        theirs.send_with(&3u32, file.as_fd(), Until::Now).unwrap();
+        assert_eq!(ours.receive::<u32>().unwrap(), 3);
+        assert!(ours.file().is_none());
+    }
+
+    #[test]
     fn a_full_socket_does_not_block() {
         let (ours, _theirs) = ends();
         let packet = vec![LAST; PACKET_BYTES];
-        let refused = (0..10_000).find_map(|_| ours.send_packet(&packet, Until::Now).err());
+        let refused = (0..10_000).find_map(|_| ours.send_packet(&packet, None, Until::Now).err());
         assert_eq!(refused.unwrap().kind(), io::ErrorKind::TimedOut);
     }
 
@@ -188,7 +269,7 @@ mod tests {
         ];
         for packet in packets {
             let (ours, mut theirs) = ends();
-            ours.send_packet(packet, Until::Now).unwrap();
+            ours.send_packet(packet, None, Until::Now).unwrap();
             assert!(matches!(theirs.receive::<Vec<u8>>(), Err(Silence::Garbage)), "{:?}", packet.len());
         }
     }
@@ -198,7 +279,7 @@ mod tests {
         let (ours, mut theirs) = ends();
         let packet = vec![MORE; PACKET_BYTES];
         let end = (0..1_000).find_map(|_| {
-            ours.send_packet(&packet, Until::Now).unwrap();
+            ours.send_packet(&packet, None, Until::Now).unwrap();
             match theirs.receive::<Vec<u8>>() {
                 Err(Silence::Waiting) => None,
                 other => Some(other),

@@ -1,6 +1,7 @@
 //! The sandbox process: gives up its privileges, loads what it was handed, and answers orders until its channel
 //! closes. Plugins run one after the other, on the one thread that works.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -9,109 +10,134 @@ use std::time::Duration;
 use arrow::buffer::Buffer;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wasmtime::Engine;
+use wasmtime::component::Linker;
 
+use super::call::Call;
 use super::channel::{Channel, Until};
 use super::engine;
 use super::limits::{SLOTS, TICK};
 use super::lockdown::{self, Left};
 use super::ring::{self, Slots};
-use super::runner::{Export, Runner};
+use super::runner::{Export, Runner, Turn};
 use super::view::Table;
-use super::wire::{Claim, IntervalOrder, Order, TableOrder};
+use super::wire::{Claim, Fault, GrantedTable, IntervalOrder, Order, PluginOrder, Reason, TableOrder, Used};
 
 /// Runs until the channel closes. What went wrong is said on the channel, if there is one.
 pub(super) fn main(left: Left) -> Result<(), ()> {
     let mut files = lockdown::keep_descriptors(left.descriptors).map_err(drop)?;
-    if files.len() <= SLOTS {
+    if files.len() != SLOTS + 1 {
         return Err(());
     }
-    let codes = files.split_off(SLOTS + 1);
     let slots = files.split_off(1);
     let socket = files.pop().ok_or(())?;
     let hang_up = socket.try_clone().map_err(drop)?;
-    let mut channel = Channel::new(socket);
-    let mut sandbox = match prepare(left, &mut channel, hang_up, slots, codes) {
+    let mut channel = Channel::taking_files(socket);
+    let mut sandbox = match prepare(left, hang_up, slots) {
         Ok(sandbox) => sandbox,
         Err(reason) => return channel.send(&Claim::Unfit(reason), Until::Ever).map_err(drop),
     };
-    sandbox.serve(&mut channel)
+    channel.send(&Claim::Up, Until::Ever).map_err(drop)?;
+    while let Ok(order) = channel.receive_until(Until::Ever) {
+        sandbox.obey(order, &mut channel).ok_or(())?;
+    }
+    Ok(())
 }
 
 /// Privileges first, then the second thread, then the first bytes that are not ours.
-fn prepare(
-    left: Left,
-    channel: &mut Channel,
-    hang_up: OwnedFd,
-    slots: Vec<OwnedFd>,
-    codes: Vec<OwnedFd>,
-) -> Result<Sandbox, String> {
+fn prepare(left: Left, hang_up: OwnedFd, slots: Vec<OwnedFd>) -> Result<Sandbox, String> {
     lockdown::enter(c"weir-sandbox", left)?;
-    let engine = engine::engine().map_err(|error| format!("cannot set up Wasmtime: {error:#}"))?;
+    let wasmtime = |error: wasmtime::Error| format!("cannot set up Wasmtime: {error:#}");
+    let engine = engine::engine().map_err(wasmtime)?;
     let pulse =
         Pulse::start(engine.clone(), hang_up).map_err(|error| format!("cannot start a thread: {error}"))?;
     lockdown::last_thread()?;
     let slots = Slots::new(slots).map_err(|error| format!("cannot map the ring: {error}"))?;
-    let order = channel.receive_until(Until::Ever).map_err(|error| format!("no first order: {error:?}"))?;
-    let Order::Start { tables, plugins, configure } = order else {
-        return Err("the first order is another".to_owned());
-    };
-    let linker = engine::linker(&engine).map_err(|error| format!("cannot set up Wasmtime: {error:#}"))?;
-    let load = |(order, code)| Runner::load(&engine, &linker, &tables, order, code);
-    let runners = plugins.into_iter().zip(&codes).map(load).collect::<wasmtime::Result<_>>();
-    let runners = runners.map_err(|error| format!("cannot load compiled code: {error:#}"))?;
-    let empty = tables.into_iter().map(|table| {
-        let batch = ring::decode(Buffer::from_vec(table.empty)).ok()?;
-        Table::snapshot(&TableOrder::default(), &batch).map(Arc::new)
-    });
-    let empty = empty.collect::<Option<_>>().ok_or("a table cannot be read")?;
-    Ok(Sandbox { slots, pulse, runners, empty, configure })
+    let linker = engine::linker(&engine).map_err(wasmtime)?;
+    Ok(Sandbox { engine, linker, slots, pulse, runners: BTreeMap::new() })
 }
 
 struct Sandbox {
+    engine: Engine,
+    linker: Linker<Call>,
     slots: Slots,
     pulse: Arc<Pulse>,
-    runners: Vec<Runner>,
-    /// The tables without rows, for `configure`.
-    empty: Vec<Arc<Table>>,
-    configure: bool,
+    runners: BTreeMap<u32, Runner>,
 }
 
 impl Sandbox {
-    fn serve(&mut self, channel: &mut Channel) -> Result<(), ()> {
-        channel.send(&Claim::Loaded, Until::Ever).map_err(drop)?;
-        let unconfigured = if self.configure { &mut self.runners[..] } else { &mut [] };
-        for (number, runner) in (0u32..).zip(unconfigured) {
-            let (end, outputs, spent) =
-                self.pulse.during(|| runner.run(Export::Configure, IntervalOrder::default(), 0, &self.empty));
-            let claim = Claim::Configured { plugin: number, end, outputs };
-            channel.send(&claim, Until::Ever).map_err(drop)?;
-            drop(spent);
-        }
-        while let Ok(order) = channel.receive_until(Until::Ever) {
-            let Order::Analyze { interval, slot, tables, plugins } = order else { return Err(()) };
-            let mut tables = self.read(slot as usize, &tables).ok_or(())?;
-            let last = plugins.len().saturating_sub(1);
-            for (place, call) in plugins.into_iter().enumerate() {
-                let runner = self.runners.get_mut(call.plugin as usize).ok_or(())?;
-                let (end, outputs, spent) =
-                    self.pulse.during(|| runner.run(Export::Analyze, interval, call.skipped, &tables));
-                let claim = Claim::Answered { plugin: call.plugin, interval: interval.number, end, outputs };
-                if place == last {
-                    // The host may write to the slot again as soon as it reads this.
-                    tables.clear();
-                }
-                channel.send(&claim, Until::Ever).map_err(drop)?;
+    /// Nothing if the order is one that the host does not give, or there is no host any more.
+    fn obey(&mut self, order: Order, channel: &mut Channel) -> Option<()> {
+        match order {
+            Order::Load { plugin, tables, order, configure } => {
+                let code = channel.file()?;
+                let Turn { end, puts, used, spent } = match self.load(plugin, &tables, order, &code) {
+                    Ok(tables) if configure => self.configure(plugin, tables)?,
+                    loaded => {
+                        let end = loaded.map(drop).map_err(|message| Fault { reason: Reason::Trap, message });
+                        let claim = Claim::Loaded { plugin, end, outputs: Vec::new(), used: Used::default() };
+                        return channel.send(&claim, Until::Ever).ok();
+                    }
+                };
+                channel.send(&Claim::Loaded { plugin, end, outputs: puts, used }, Until::Ever).ok()?;
                 drop(spent);
             }
+            Order::Unload { plugin } => drop(self.runners.remove(&plugin)),
+            Order::Analyze { interval, slot, tables, plugins } => {
+                let mut tables = self.read(slot as usize, &tables)?;
+                let last = plugins.len().saturating_sub(1);
+                for (place, call) in plugins.into_iter().enumerate() {
+                    let turn = match self.runners.get_mut(&call.plugin) {
+                        Some(runner) => {
+                            let granted = runner.granted(&tables)?;
+                            self.pulse.during(|| runner.run(Export::Analyze, interval, call.skipped, granted))
+                        }
+                        // The host gave this order before it heard that the plugin could not be loaded.
+                        None => Turn::none(),
+                    };
+                    let Turn { end, puts, used, spent } = turn;
+                    if place == last {
+                        // The host may write to the slot again as soon as it reads this.
+                        tables.clear();
+                    }
+                    let (plugin, interval) = (call.plugin, interval.number);
+                    let claim = Claim::Answered { plugin, interval, end, outputs: puts, used };
+                    channel.send(&claim, Until::Ever).ok()?;
+                    drop(spent);
+                }
+            }
         }
-        Ok(())
+        Some(())
     }
 
-    fn read(&self, slot: usize, orders: &[TableOrder]) -> Option<Vec<Arc<Table>>> {
+    /// Loads a plugin, and gives back its tables without rows, for `configure`.
+    fn load(
+        &mut self,
+        plugin: u32,
+        tables: &[GrantedTable],
+        order: PluginOrder,
+        code: &OwnedFd,
+    ) -> Result<Vec<Arc<Table>>, String> {
+        let runner = Runner::load(&self.engine, &self.linker, tables, order, code)
+            .map_err(|error| format!("cannot load compiled code: {error:#}"))?;
+        let empty = tables.iter().map(|table| {
+            let batch = ring::decode(Buffer::from(table.empty.as_slice())).ok()?;
+            Table::snapshot(&TableOrder::default(), &batch).map(Arc::new)
+        });
+        let empty = empty.collect::<Option<_>>().ok_or("a table cannot be read")?;
+        self.runners.insert(plugin, runner);
+        Ok(empty)
+    }
+
+    fn configure(&mut self, plugin: u32, tables: Vec<Arc<Table>>) -> Option<Turn> {
+        let runner = self.runners.get_mut(&plugin)?;
+        Some(self.pulse.during(|| runner.run(Export::Configure, IntervalOrder::default(), 0, tables)))
+    }
+
+    fn read(&self, slot: usize, orders: &[TableOrder]) -> Option<BTreeMap<u32, Arc<Table>>> {
         let read = |order: &TableOrder| {
             let (offset, length) = (usize::try_from(order.offset).ok()?, usize::try_from(order.length).ok()?);
             let batch = self.slots.read(slot, offset, length).ok()?;
-            Table::snapshot(order, &batch).map(Arc::new)
+            Some((order.table, Arc::new(Table::snapshot(order, &batch)?)))
         };
         orders.iter().map(read).collect()
     }

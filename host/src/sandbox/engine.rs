@@ -66,6 +66,11 @@ impl Meter {
     pub(super) fn new(limit: u64) -> Self {
         Self { limit, memory: 0, refused: false }
     }
+
+    /// Bytes that were granted.
+    pub(super) fn memory(&self) -> u64 {
+        self.memory
+    }
 }
 
 impl ResourceLimiter for Meter {

@@ -1,5 +1,6 @@
 //! The host's end of a sandbox: hands snapshots down, takes answers up, and keeps watch.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Child;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use super::ring::{self, Ring};
 use super::spawn::{Identity, Role, spawn};
 use super::wire::{
     CallOrder, Claim, End, GrantedTable, IntervalOrder, OptionOrder, Order, PluginOrder, Put, Reason,
-    TableOrder,
+    TableOrder, Used,
 };
 use super::{Answer, Limits, OptionValue, Plugin};
 use crate::error::{Error, Kind, Result};
@@ -27,10 +28,14 @@ use crate::snapshot::{Interval, Snapshot};
 /// The sandbox process of one tenant, with its plugins.
 #[derive(Debug)]
 pub struct Sandbox {
-    plugins: Vec<Hosted>,
-    /// All tables that any plugin was granted.
-    tables: Vec<(Arc<str>, SchemaRef)>,
-    identity: Identity,
+    /// By their numbers, which are not given twice.
+    plugins: BTreeMap<usize, Hosted>,
+    next_plugin: usize,
+    /// The tables that plugins were granted, by their numbers, which are not given twice either.
+    tables: BTreeMap<u32, (Arc<str>, SchemaRef)>,
+    next_table: u32,
+    room: Room,
+    identity: Arc<Identity>,
     ring: Ring,
     process: Process,
     /// What has not been collected yet.
@@ -38,6 +43,34 @@ pub struct Sandbox {
     skipped: u64,
     /// When the process last did something that it had been asked for, or was asked while it had nothing to do.
     progress: Instant,
+}
+
+/// What all plugins of a sandbox together may need, on top of what the sandbox itself does.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Linear memory of the largest plugin; they run one after the other.
+    pub guest: u64,
+    /// Compiled code of all.
+    pub code: u64,
+}
+
+/// A plugin's compiled code, ready to be added to the sandbox for which it was compiled.
+#[derive(Debug)]
+pub struct Compiled {
+    plugin: Plugin,
+    code: Code,
+}
+
+/// Compiles plugins as the user of a sandbox. Takes seconds, and needs nothing of the sandbox itself.
+#[derive(Clone, Debug)]
+pub struct Compiler(Arc<Identity>);
+
+impl Compiler {
+    pub fn compile(&self, mut plugin: Plugin) -> Result<Compiled> {
+        let component = std::mem::take(&mut plugin.component);
+        let code = Job::start(&plugin.name, &component, &self.0)?.finish()?;
+        Ok(Compiled { plugin, code })
+    }
 }
 
 /// What the host keeps of a plugin.
@@ -49,11 +82,24 @@ struct Hosted {
     limits: Limits,
     code: Code,
     totals: Totals,
-    /// The process has yet to say how `configure` went.
-    configuring: bool,
+    phase: Phase,
+    /// It was loaded before, into a process that this one replaces, and can be called as soon as the order to load it
+    /// is given.
+    again: bool,
     under_way: Option<UnderWay>,
+    /// It is not to be called for now.
+    held: bool,
     /// Intervals missed since its last call.
     missed: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The process has yet to say whether it has loaded and configured it.
+    Loading,
+    Loaded,
+    /// It could not be loaded or configured, or was taken away while it was being called. It is not called again.
+    Over,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -67,40 +113,149 @@ struct UnderWay {
 struct Process {
     child: Child,
     channel: Channel,
-    /// It has loaded everything.
+    /// It has given up its privileges and takes orders.
     up: bool,
 }
 
 impl Sandbox {
-    /// Compiles each plugin in a process of its own, starts the sandbox, and configures the plugins.
+    /// Compiles each plugin in a process of its own, starts the sandbox, and configures the plugins, whose numbers are
+    /// their places.
     pub fn start(plugins: Vec<Plugin>) -> Result<Self> {
         if plugins.len() > PLUGINS {
-            let message = format!("{} plugins, and a sandbox has no more than {PLUGINS}", plugins.len());
-            return Err(Error::new(Kind::Config, message));
+            return Err(too_many(plugins.len()));
         }
-        let identity = Identity::choose()
-            .map_err(|error| Error::from(error).context("cannot find a user for the sandbox"))?;
-        let codes = compile(&plugins, &identity)?;
-        let mut tables: Vec<(Arc<str>, SchemaRef)> = Vec::new();
-        let plugins: Vec<_> = plugins
-            .into_iter()
-            .zip(codes)
-            .map(|(plugin, code)| Hosted::new(plugin, code, &mut tables))
-            .collect();
+        let identity = choose_user()?;
+        let compiled = compile(plugins, &identity)?;
+        let room = Room {
+            guest: compiled.iter().map(|compiled| compiled.plugin.limits.memory).max().unwrap_or(0),
+            code: compiled.iter().map(|compiled| compiled.code.bytes).sum(),
+        };
+        let mut sandbox = Self::of(identity, room)?;
+        for compiled in compiled {
+            sandbox.add(compiled)?;
+        }
+        sandbox.configure()?;
+        // That they are configured is known now.
+        sandbox.ready.retain(|answer| !answer.outputs.is_empty());
+        Ok(sandbox)
+    }
+
+    /// A sandbox without plugins.
+    pub fn empty(room: Room) -> Result<Self> {
+        Self::of(choose_user()?, room)
+    }
+
+    fn of(identity: Arc<Identity>, room: Room) -> Result<Self> {
         let ring =
             Ring::new().map_err(|error| Error::from(error).context("cannot make the sandbox's ring"))?;
-        let process = Process::start(&plugins, &tables, &ring, &identity, true)?;
-        let progress = Instant::now();
-        let mut sandbox =
-            Self { plugins, tables, identity, ring, process, ready: Vec::new(), skipped: 0, progress };
-        sandbox.configure()?;
-        Ok(sandbox)
+        let process = Process::start(&ring, &identity, room)?;
+        Ok(Self {
+            plugins: BTreeMap::new(),
+            next_plugin: 0,
+            tables: BTreeMap::new(),
+            next_table: 0,
+            room,
+            identity,
+            ring,
+            process,
+            ready: Vec::new(),
+            skipped: 0,
+            progress: Instant::now(),
+        })
+    }
+
+    /// Compiles for this sandbox.
+    #[must_use]
+    pub fn compiler(&self) -> Compiler {
+        Compiler(self.identity.clone())
+    }
+
+    /// Adds a plugin, and says by which number answers name it. Its first answer says how `configure` went; it is
+    /// called once that went well.
+    pub fn add(&mut self, compiled: Compiled) -> Result<usize> {
+        let Compiled { plugin, code } = compiled;
+        if self.plugins.len() >= PLUGINS {
+            return Err(too_many(self.plugins.len() + 1));
+        }
+        let taken: u64 = self.plugins.values().map(|plugin| plugin.code.bytes).sum();
+        if plugin.limits.memory > self.room.guest || taken.saturating_add(code.bytes) > self.room.code {
+            let message = format!("plugin {}: the sandbox has no room for it", plugin.name);
+            return Err(
+                Error::new(Kind::Unavailable, message).help("stop another plugin, or make it smaller")
+            );
+        }
+        let tables = plugin.tables.iter().map(|table| self.number(table)).collect();
+        let number = self.next_plugin;
+        self.next_plugin += 1;
+        if !self.is_busy() {
+            self.progress = Instant::now();
+        }
+        self.plugins.insert(number, Hosted::new(plugin, code, tables));
+        self.load(number)?;
+        Ok(number)
+    }
+
+    /// Takes a plugin away. A call that is under way goes on, and its answer is dropped.
+    pub fn remove(&mut self, number: usize) {
+        let Some(plugin) = self.plugins.get_mut(&number) else { return };
+        plugin.phase = Phase::Over;
+        if plugin.under_way.is_none() {
+            self.plugins.remove(&number);
+        }
+        self.ready.retain(|answer| answer.plugin != number);
+        let used: Vec<u32> = self.plugins.values().flat_map(|plugin| plugin.tables.clone()).collect();
+        self.tables.retain(|number, _| used.contains(number));
+        // A process that does not take it is found out by what is asked of it next.
+        drop(self.process.channel.send(&Order::Unload { plugin: small(number) }, Until::Now));
+    }
+
+    /// Has a plugin miss intervals until it is held no more. It is told how many.
+    pub fn hold(&mut self, number: usize, held: bool) {
+        if let Some(plugin) = self.plugins.get_mut(&number) {
+            plugin.held = held;
+        }
+    }
+
+    fn number(&mut self, (name, schema): &(Arc<str>, SchemaRef)) -> u32 {
+        let known = self.tables.iter().find(|(_, known)| known.0 == *name && known.1 == *schema);
+        if let Some((number, _)) = known {
+            return *number;
+        }
+        self.next_table += 1;
+        self.tables.insert(self.next_table, (name.clone(), schema.clone()));
+        self.next_table
+    }
+
+    /// Orders the process to load a plugin. If the process is gone already, it has said why, or its silence is what is
+    /// found next.
+    fn load(&mut self, number: usize) -> Result<()> {
+        let Some(plugin) = self.plugins.get_mut(&number) else { return Ok(()) };
+        let failed = |error: std::io::Error| {
+            Error::new(Kind::Software, format!("cannot hand a plugin to the sandbox: {error}"))
+        };
+        let table = |table: &u32| {
+            let (name, schema) = &self.tables[table];
+            let mut empty = Vec::new();
+            ring::encode(&mut empty, &RecordBatch::new_empty(schema.clone()))
+                .map_err(std::io::Error::other)?;
+            Ok(GrantedTable { table: *table, name: name.to_string(), empty })
+        };
+        let order = Order::Load {
+            plugin: small(number),
+            tables: plugin.tables.iter().map(table).collect::<std::io::Result<_>>().map_err(failed)?,
+            order: plugin.order(),
+            configure: !plugin.again,
+        };
+        // Fits the socket unless the options are very long; then it waits for the process to read.
+        let until = Until::Then(Instant::now() + START_WALL);
+        drop(self.process.channel.send_with(&order, plugin.code.file.as_fd(), until));
+        Ok(())
     }
 
     /// Waits until every plugin has been configured.
     fn configure(&mut self) -> Result<()> {
-        while let Some(next) = self.plugins.iter().position(|plugin| plugin.configuring) {
-            let name = self.plugins[next].name.clone();
+        while let Some(plugin) = self.plugins.values().find(|plugin| plugin.phase == Phase::Loading) {
+            let name = plugin.name.clone();
             let refuse = |what: String| Error::new(Kind::Data, format!("plugin {name}: {what}"));
             let claim = match self.process.channel.receive_until(Until::Then(self.until())) {
                 Ok(Claim::Unfit(reason)) => return Err(unfit(&reason)),
@@ -112,7 +267,7 @@ impl Sandbox {
                     return Err(refuse("its process said what is no message".to_owned()));
                 }
             };
-            if let Claim::Configured { end: Err(fault), .. } = &claim {
+            if let Claim::Loaded { end: Err(fault), .. } = &claim {
                 let message = escape(fault.message.as_bytes()).into_owned();
                 return Err(match fault.reason {
                     Reason::Failed => refuse(format!("configure failed: {message}")),
@@ -135,9 +290,15 @@ impl Sandbox {
     /// Hands an interval's snapshots to every plugin. Never blocks: a plugin that has not yet answered the
     /// last interval misses this one.
     pub fn analyze(&mut self, interval: &Interval, snapshots: &[Snapshot]) -> Result<()> {
-        let snapshots = self.granted(snapshots)?;
-        let (late, free): (Vec<_>, Vec<_>) =
-            (0..self.plugins.len()).partition(|plugin| self.plugins[*plugin].under_way.is_some());
+        let (mut late, mut free) = (Vec::new(), Vec::new());
+        for (number, plugin) in &mut self.plugins {
+            match plugin.phase {
+                Phase::Over => {}
+                _ if plugin.held => plugin.missed = plugin.missed.saturating_add(1),
+                Phase::Loaded if plugin.under_way.is_none() => free.push(*number),
+                _ => late.push(*number),
+            }
+        }
         self.skip(&late, interval.number, "it has not answered an earlier interval yet");
         if free.is_empty() {
             return Ok(());
@@ -146,9 +307,12 @@ impl Sandbox {
             self.skip(&free, interval.number, &format!("{SLOTS} earlier snapshots are still being read"));
             return Ok(());
         };
-        let mut tables = Vec::with_capacity(snapshots.len());
+        let wanted = free.iter().flat_map(|number| self.plugins[number].tables.clone());
+        let wanted: std::collections::BTreeSet<u32> = wanted.collect();
+        let mut tables = Vec::with_capacity(wanted.len());
         let mut end = 0;
-        for snapshot in snapshots {
+        for table in wanted {
+            let snapshot = self.granted(table, snapshots)?;
             let written = self.ring.write(slot, end, &snapshot.rows).map_err(|error| {
                 Error::new(
                     Kind::Software,
@@ -164,19 +328,18 @@ impl Sandbox {
                 return Ok(());
             };
             end = place.end;
-            tables.push(table_order(snapshot, place));
+            tables.push(table_order(table, snapshot, place));
         }
-        let calls = free.iter().map(|plugin| CallOrder {
-            plugin: u32::try_from(*plugin).unwrap_or(u32::MAX),
-            skipped: self.plugins[*plugin].missed,
-        });
+        let calls = free
+            .iter()
+            .map(|number| CallOrder { plugin: small(*number), skipped: self.plugins[number].missed });
         let order = Order::Analyze {
             interval: interval_order(interval),
-            slot: u32::try_from(slot).unwrap_or(u32::MAX),
+            slot: small(slot),
             tables,
             plugins: calls.collect(),
         };
-        if self.idle() {
+        if !self.is_busy() {
             self.progress = Instant::now();
         }
         if let Err(error) = self.process.channel.send(&order, Until::Now) {
@@ -185,36 +348,35 @@ impl Sandbox {
             return Ok(());
         }
         self.ring.lend(slot, free.len());
-        for plugin in free {
-            let plugin = &mut self.plugins[plugin];
-            plugin.under_way = Some(UnderWay { interval: interval.number, slot });
-            plugin.missed = 0;
+        for number in free {
+            if let Some(plugin) = self.plugins.get_mut(&number) {
+                plugin.under_way = Some(UnderWay { interval: interval.number, slot });
+                plugin.missed = 0;
+            }
         }
         Ok(())
     }
 
-    /// The snapshots of the sandbox's tables, in their order.
-    fn granted<'a>(&self, snapshots: &'a [Snapshot]) -> Result<Vec<&'a Snapshot>> {
-        let find = |(name, schema): &(Arc<str>, SchemaRef)| {
-            let wrong = |what: &str| Error::new(Kind::Software, format!("table {name}: {what}"));
-            let snapshot = snapshots
-                .iter()
-                .find(|snapshot| snapshot.table == *name)
-                .ok_or_else(|| wrong("plugins were granted it, and it has no snapshot"))?;
-            if snapshot.rows.schema().fields() != schema.fields() {
-                return Err(wrong("its snapshot has other columns than plugins were granted"));
-            }
-            Ok(snapshot)
-        };
-        self.tables.iter().map(find).collect()
+    /// The snapshot of one of the sandbox's tables.
+    fn granted<'a>(&self, table: u32, snapshots: &'a [Snapshot]) -> Result<&'a Snapshot> {
+        let (name, schema) = &self.tables[&table];
+        let wrong = |what: &str| Error::new(Kind::Software, format!("table {name}: {what}"));
+        let snapshot = snapshots
+            .iter()
+            .find(|snapshot| snapshot.table == *name)
+            .ok_or_else(|| wrong("plugins were granted it, and it has no snapshot"))?;
+        if snapshot.rows.schema().fields() != schema.fields() {
+            return Err(wrong("its snapshot has other columns than plugins were granted"));
+        }
+        Ok(snapshot)
     }
 
     fn skip(&mut self, plugins: &[usize], interval: u64, why: &str) {
-        for plugin in plugins {
-            self.plugins[*plugin].missed = self.plugins[*plugin].missed.saturating_add(1);
+        for number in plugins {
+            let Some(plugin) = self.plugins.get_mut(number) else { continue };
+            plugin.missed = plugin.missed.saturating_add(1);
             self.skipped += 1;
-            let outputs = vec![fault(Reason::Skipped, why)];
-            self.ready.push(Answer { plugin: *plugin, interval, outputs });
+            self.ready.push(Answer::fault(*number, interval, Reason::Skipped, why));
         }
     }
 
@@ -234,7 +396,7 @@ impl Sandbox {
                 Err(Silence::Garbage) => self.replace("its process said what is no message")?,
             }
         }
-        if !self.idle() && Instant::now() >= self.until() {
+        if self.is_busy() && Instant::now() >= self.until() {
             self.replace("its process did not answer in time and was ended")?;
         }
         Ok(std::mem::take(&mut self.ready))
@@ -244,35 +406,45 @@ impl Sandbox {
     fn take(&mut self, claim: Claim) -> bool {
         let believed = match claim {
             Claim::Unfit(_) => false,
-            Claim::Loaded => !std::mem::replace(&mut self.process.up, true),
-            Claim::Configured { plugin, end, outputs } => self.configured(plugin as usize, end, outputs),
-            Claim::Answered { plugin, interval, end, outputs } => {
-                self.answered(plugin as usize, interval, end, outputs)
+            Claim::Up => !std::mem::replace(&mut self.process.up, true),
+            Claim::Loaded { plugin, end, outputs, used } => self.loaded(plugin as usize, end, outputs, used),
+            Claim::Answered { plugin, interval, end, outputs, used } => {
+                self.answered(plugin as usize, interval, end, outputs, used)
             }
         };
         self.progress = Instant::now();
         believed
     }
 
-    fn configured(&mut self, number: usize, end: End, outputs: Vec<Put>) -> bool {
-        let Some(plugin) = self.plugins.get_mut(number).filter(|plugin| plugin.configuring) else {
-            return false;
+    fn loaded(&mut self, number: usize, end: End, outputs: Vec<Put>, used: Used) -> bool {
+        let Some(plugin) = self.plugins.get_mut(&number) else {
+            // It was taken away meanwhile; a number that was never given is another matter.
+            return number < self.next_plugin;
         };
-        let Some(outputs) = believe(&mut plugin.totals, end, outputs) else { return false };
-        plugin.configuring = false;
-        if !outputs.is_empty() {
-            self.ready.push(Answer { plugin: number, interval: 0, outputs });
+        let again = std::mem::take(&mut plugin.again);
+        match plugin.phase {
+            Phase::Over => return true,
+            Phase::Loaded if !again => return false,
+            Phase::Loaded if end.is_ok() => return outputs.is_empty(),
+            Phase::Loaded | Phase::Loading => {}
         }
+        plugin.phase = if end.is_ok() { Phase::Loaded } else { Phase::Over };
+        let Some(outputs) = believe(&mut plugin.totals, end, outputs) else { return false };
+        self.ready.push(Answer { plugin: number, interval: 0, configure: true, outputs, used });
         true
     }
 
-    fn answered(&mut self, number: usize, interval: u64, end: End, outputs: Vec<Put>) -> bool {
-        let Some(plugin) = self.plugins.get_mut(number) else { return false };
+    fn answered(&mut self, number: usize, interval: u64, end: End, outputs: Vec<Put>, used: Used) -> bool {
+        let Some(plugin) = self.plugins.get_mut(&number) else { return false };
         let Some(call) = plugin.under_way.filter(|call| call.interval == interval) else { return false };
         let Some(outputs) = believe(&mut plugin.totals, end, outputs) else { return false };
         plugin.under_way = None;
         self.ring.give_back(call.slot);
-        self.ready.push(Answer { plugin: number, interval, outputs });
+        if plugin.phase == Phase::Over {
+            self.plugins.remove(&number);
+        } else {
+            self.ready.push(Answer { plugin: number, interval, configure: false, outputs, used });
+        }
         true
     }
 
@@ -282,16 +454,26 @@ impl Sandbox {
             return Err(self.process.did_not_come_up());
         }
         self.process.end();
-        for (number, plugin) in self.plugins.iter_mut().enumerate() {
-            if let Some(UnderWay { interval, .. }) = plugin.under_way.take() {
-                let outputs = vec![fault(Reason::Killed, why)];
-                self.ready.push(Answer { plugin: number, interval, outputs });
+        // A plugin is loaded before any is called, so if one was being loaded, the process ended of that.
+        let culprit = self.plugins.iter().find(|(_, plugin)| plugin.phase == Phase::Loading);
+        if let Some(number) = culprit.map(|(number, _)| *number) {
+            self.plugins.remove(&number);
+            self.ready.push(Answer { configure: true, ..Answer::fault(number, 0, Reason::Killed, why) });
+        }
+        for (number, plugin) in &mut self.plugins {
+            if let Some(UnderWay { interval, .. }) = plugin.under_way.take()
+                && plugin.phase != Phase::Over
+            {
+                self.ready.push(Answer::fault(*number, interval, Reason::Killed, why));
             }
         }
+        self.plugins.retain(|_, plugin| plugin.phase != Phase::Over);
         self.ring.take_back();
-        self.process = Process::start(&self.plugins, &self.tables, &self.ring, &self.identity, false)?;
+        self.process = Process::start(&self.ring, &self.identity, self.room)?;
         self.progress = Instant::now();
-        Ok(())
+        self.plugins.values_mut().for_each(|plugin| plugin.again = true);
+        let numbers: Vec<usize> = self.plugins.keys().copied().collect();
+        numbers.into_iter().try_for_each(|number| self.load(number))
     }
 
     /// When the process has to have made progress.
@@ -299,14 +481,20 @@ impl Sandbox {
         if !self.process.up {
             return self.progress + START_WALL;
         }
-        let longest = self.plugins.iter().map(|plugin| plugin.limits.deadline).max();
+        let longest = self.plugins.values().map(|plugin| plugin.limits.deadline).max();
         self.progress + longest.unwrap_or(Duration::ZERO) * STALL_FACTOR + GRACE
+    }
+
+    /// The process has something to do, or to say.
+    fn is_busy(&self) -> bool {
+        !self.process.up
+            || self.plugins.values().any(|p| p.under_way.is_some() || p.again || p.phase == Phase::Loading)
     }
 
     /// No call is under way.
     #[must_use]
     pub fn idle(&self) -> bool {
-        self.plugins.iter().all(|plugin| plugin.under_way.is_none())
+        self.plugins.values().all(|plugin| plugin.under_way.is_none())
     }
 
     /// When [`Sandbox::answers`] has to be called next, even if the channel stays silent.
@@ -315,7 +503,7 @@ impl Sandbox {
         if !self.ready.is_empty() {
             return Some(Instant::now());
         }
-        (!self.idle()).then(|| self.until())
+        self.is_busy().then(|| self.until())
     }
 
     /// Intervals for which a plugin was not called, over all plugins.
@@ -332,8 +520,22 @@ impl AsFd for Sandbox {
     }
 }
 
+fn choose_user() -> Result<Arc<Identity>> {
+    let identity = Identity::choose();
+    identity.map(Arc::new).map_err(|error| Error::from(error).context("cannot find a user for the sandbox"))
+}
+
+fn too_many(plugins: usize) -> Error {
+    Error::new(Kind::Config, format!("{plugins} plugins, and a sandbox has no more than {PLUGINS}"))
+}
+
+/// A number of a plugin or a slot, which are few.
+fn small(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
 /// Compiles all plugins, as many at a time as there are processors.
-fn compile(plugins: &[Plugin], identity: &Identity) -> Result<Vec<Code>> {
+fn compile(plugins: Vec<Plugin>, identity: &Identity) -> Result<Vec<Compiled>> {
     let together = std::thread::available_parallelism().map_or(1, usize::from);
     let mut codes = Vec::with_capacity(plugins.len());
     for plugins in plugins.chunks(together) {
@@ -342,19 +544,18 @@ fn compile(plugins: &[Plugin], identity: &Identity) -> Result<Vec<Code>> {
             codes.push(job.finish()?);
         }
     }
-    Ok(codes)
+    Ok(plugins.into_iter().zip(codes).map(|(plugin, code)| Compiled { plugin, code }).collect())
+}
+
+impl Answer {
+    fn fault(plugin: usize, interval: u64, reason: Reason, why: &str) -> Self {
+        let outputs = vec![fault(reason, why)];
+        Self { plugin, interval, configure: false, outputs, used: Used::default() }
+    }
 }
 
 impl Hosted {
-    fn new(plugin: Plugin, code: Code, tables: &mut Vec<(Arc<str>, SchemaRef)>) -> Self {
-        let granted = plugin.tables.into_iter().map(|(name, schema)| {
-            let known = tables.iter().position(|(known, _)| *known == name);
-            let place = known.unwrap_or_else(|| {
-                tables.push((name, schema));
-                tables.len() - 1
-            });
-            u32::try_from(place).unwrap_or(u32::MAX)
-        });
+    fn new(plugin: Plugin, code: Code, tables: Vec<u32>) -> Self {
         let option = |option| match option {
             OptionValue::Text(text) => OptionOrder::Text(text),
             OptionValue::Integer(integer) => OptionOrder::Integer(integer),
@@ -363,20 +564,21 @@ impl Hosted {
         };
         Self {
             name: plugin.name,
-            tables: granted.collect(),
+            tables,
             options: plugin.options.into_iter().map(|(name, value)| (name, option(value))).collect(),
             limits: plugin.limits,
             code,
             totals: Totals::new(),
-            configuring: true,
+            phase: Phase::Loading,
+            again: false,
             under_way: None,
+            held: false,
             missed: 0,
         }
     }
 
     fn order(&self) -> PluginOrder {
         PluginOrder {
-            tables: self.tables.clone(),
             options: self.options.clone(),
             memory: self.limits.memory,
             deadline_ns: u64::try_from(self.limits.deadline.as_nanos()).unwrap_or(u64::MAX),
@@ -386,46 +588,20 @@ impl Hosted {
 }
 
 impl Process {
-    fn start(
-        plugins: &[Hosted],
-        tables: &[(Arc<str>, SchemaRef)],
-        ring: &Ring,
-        identity: &Identity,
-        configure: bool,
-    ) -> Result<Self> {
+    fn start(ring: &Ring, identity: &Identity, room: Room) -> Result<Self> {
         let failed =
             |error: std::io::Error| Error::new(Kind::Software, format!("cannot start the sandbox: {error}"));
         let (channel, theirs) = Channel::pair().map_err(failed)?;
         let mut files: Vec<OwnedFd> = vec![theirs];
         files.extend(ring.files().map_err(failed)?);
-        for plugin in plugins {
-            files.push(plugin.code.file.try_clone().map_err(failed)?);
-        }
-        let guest = plugins.iter().map(|plugin| plugin.limits.memory).max().unwrap_or(0);
-        let code: u64 = plugins.iter().map(|plugin| plugin.code.bytes).sum();
         let left = Left {
             uid: identity.uid(),
-            descriptors: u32::try_from(files.len()).unwrap_or(u32::MAX),
-            memory: SANDBOX_MEMORY.saturating_add(guest).saturating_add(code),
+            descriptors: small(files.len()),
+            memory: SANDBOX_MEMORY.saturating_add(room.guest).saturating_add(room.code),
             cpu: None,
         };
         let child = spawn(Role::Sandbox, files, left).map_err(failed)?;
-        let process = Self { child, channel, up: false };
-        let table = |(name, schema): &(Arc<str>, SchemaRef)| {
-            let mut empty = Vec::new();
-            ring::encode(&mut empty, &RecordBatch::new_empty(schema.clone()))
-                .map_err(std::io::Error::other)?;
-            Ok(GrantedTable { name: name.to_string(), empty })
-        };
-        let order = Order::Start {
-            tables: tables.iter().map(table).collect::<std::io::Result<_>>().map_err(failed)?,
-            plugins: plugins.iter().map(Hosted::order).collect(),
-            configure,
-        };
-        // Fits the socket unless the options are very long; then it waits for the process to read. If that is
-        // gone already, it has said why, or its silence is what is found next.
-        drop(process.channel.send(&order, Until::Then(Instant::now() + START_WALL)));
-        Ok(process)
+        Ok(Self { child, channel, up: false })
     }
 
     fn end(&mut self) {
@@ -464,9 +640,10 @@ fn interval_order(interval: &Interval) -> IntervalOrder {
     }
 }
 
-fn table_order(snapshot: &Snapshot, place: std::ops::Range<usize>) -> TableOrder {
+fn table_order(table: u32, snapshot: &Snapshot, place: std::ops::Range<usize>) -> TableOrder {
     let coverage = &snapshot.coverage;
     TableOrder {
+        table,
         offset: place.start as u64,
         length: place.len() as u64,
         events: coverage.events,

@@ -55,7 +55,8 @@ use arrow::datatypes::SchemaRef;
 
 use crate::error::Kind;
 use crate::event::Output;
-pub use handle::Sandbox;
+pub use handle::{Compiled, Compiler, Room, Sandbox};
+pub use wire::Used;
 
 /// A setting that the operator gives to a plugin.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,13 +94,17 @@ pub struct Plugin {
     pub limits: Limits,
 }
 
-/// What a plugin put out in the call for one interval.
+/// What a plugin put out in one call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// The index of the plugin, as given to [`Sandbox::start`].
+    /// The number of the plugin, as [`Sandbox::add`] gave it; in [`Sandbox::start`], its place.
     pub plugin: usize,
     pub interval: u64,
+    /// The call was of `configure`, of no interval.
+    pub configure: bool,
     pub outputs: Vec<Output>,
+    /// What the call used, as far as its process tells.
+    pub used: Used,
 }
 
 /// The user as which a sandbox would run now; none where it would run as this process's own.

@@ -74,6 +74,11 @@ impl Outputs {
         self.puts.push(Put::Log { level, message: cut(message, TEXT_BYTES) });
     }
 
+    /// What was refused, and what was dropped.
+    pub(super) fn suppressed(&self) -> u64 {
+        u64::from(self.refused).saturating_add(self.lines_dropped as u64)
+    }
+
     /// Everything if the call went well, else the log.
     pub(super) fn finish(mut self, well: bool) -> Vec<Put> {
         if !well {

@@ -1,6 +1,7 @@
 //! Runs a plugin's calls, each in an instance of its own, and says how each ended.
 #![allow(unsafe_code)] // Loading compiled code.
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use super::outputs::cut;
 use super::ring;
 use super::state::State;
 use super::view::Table;
-use super::wire::{End, Fault, GrantedTable, IntervalOrder, PluginOrder, Put, Reason};
+use super::wire::{End, Fault, GrantedTable, IntervalOrder, PluginOrder, Put, Reason, Used};
 use super::wit::{ANALYSIS, Failure};
 use super::work::Stop;
 
@@ -24,8 +25,8 @@ pub(super) struct Runner {
     engine: Engine,
     pre: Pre,
     given: Arc<Given>,
-    /// The tables granted, as indexes into the sandbox's tables.
-    tables: Vec<usize>,
+    /// The tables granted, by what orders name them.
+    tables: Vec<u32>,
     state: State,
 }
 
@@ -48,6 +49,24 @@ pub(super) enum Export {
     Analyze,
 }
 
+/// How a call went.
+pub(super) struct Turn {
+    pub(super) end: End,
+    pub(super) puts: Vec<Put>,
+    pub(super) used: Used,
+    /// Nothing waits for what is left here, the instance, whose memory is wiped when it is dropped: answer first. It has
+    /// to be gone before the next call, because the pool has room for one.
+    pub(super) spent: Option<Store<Call>>,
+}
+
+impl Turn {
+    /// Of a plugin that is not there.
+    pub(super) fn none() -> Self {
+        let end = Err(Fault { reason: Reason::Trap, message: "it is not loaded".to_owned() });
+        Self { end, puts: Vec::new(), used: Used::default(), spent: None }
+    }
+}
+
 impl Runner {
     pub(super) fn load(
         engine: &Engine,
@@ -65,10 +84,8 @@ impl Runner {
         let instance = linker.instantiate_pre(&component)?;
         let (configure, analyze) = exports(&component)
             .ok_or_else(|| wasmtime::Error::msg("an export is gone since it was compiled"))?;
-        let table_names =
-            order.tables.iter().filter_map(|table| Some(tables.get(*table as usize)?.name.clone()));
         let given = Given {
-            table_names: table_names.collect(),
+            table_names: tables.iter().map(|table| table.name.clone()).collect(),
             options: order.options.into_iter().collect(),
             memory: order.memory,
             deadline: Duration::from_nanos(order.deadline_ns),
@@ -77,29 +94,25 @@ impl Runner {
             engine: engine.clone(),
             pre: Pre { instance, configure, analyze },
             given: Arc::new(given),
-            tables: order.tables.iter().map(|table| *table as usize).collect(),
+            tables: tables.iter().map(|table| table.table).collect(),
             state: State::default(),
         })
     }
 
-    /// Those of the sandbox's tables that the plugin was granted.
-    fn granted(&self, tables: &[Arc<Table>]) -> Vec<Arc<Table>> {
-        self.tables.iter().filter_map(|table| tables.get(*table).cloned()).collect()
+    /// Of the tables of an interval, those that the plugin was granted; nothing if one is not there.
+    pub(super) fn granted(&self, tables: &BTreeMap<u32, Arc<Table>>) -> Option<Vec<Arc<Table>>> {
+        self.tables.iter().map(|table| tables.get(table).cloned()).collect()
     }
 
     /// Calls the plugin once. State and outputs are kept together, and only if it goes well; of `configure`,
     /// of which there is no interval to put anything out for, the state and the log.
-    ///
-    /// Nothing waits for what is left in the store, the instance, whose memory is wiped when it is dropped:
-    /// answer first. It has to be gone before the next call, because the pool has room for one.
     pub(super) fn run(
         &mut self,
         export: Export,
         interval: IntervalOrder,
         skipped: u32,
-        tables: &[Arc<Table>],
-    ) -> (End, Vec<Put>, Store<Call>) {
-        let tables = self.granted(tables);
+        tables: Vec<Arc<Table>>,
+    ) -> Turn {
         let call = Call::new(self.given.clone(), interval, skipped, tables, self.state.clone());
         let mut store = Store::new(&self.engine, call);
         store.limiter(|call| &mut call.meter);
@@ -117,12 +130,18 @@ impl Runner {
             }
             Err(error) => Err(fault(&error, store.data())),
         };
-        let (state, outputs) = store.data_mut().end();
+        let call = store.data_mut();
+        let used = Used {
+            processor_ns: u64::try_from(call.work.processor().as_nanos()).unwrap_or(u64::MAX),
+            memory: call.meter.memory(),
+            suppressed: call.outputs.suppressed(),
+        };
+        let (state, outputs) = call.end();
         if end.is_ok() {
             self.state = state;
         }
         let puts = outputs.finish(end.is_ok() && matches!(export, Export::Analyze));
-        (end, puts, store)
+        Turn { end, puts, used, spent: Some(store) }
     }
 
     fn call(&self, store: &mut Store<Call>, export: Export) -> wasmtime::Result<Result<(), Failure>> {

@@ -6,14 +6,19 @@ use serde::{Deserialize, Serialize};
 /// The host to a sandbox.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Order {
-    /// The first order: what there is, and whether `configure` is yet to be called, which it is once.
-    Start { tables: Vec<GrantedTable>, plugins: Vec<PluginOrder>, configure: bool },
+    /// There is a plugin more, whose compiled code comes along as a descriptor. `configure` is called once in its life,
+    /// and not again in a process that replaces another.
+    Load { plugin: u32, tables: Vec<GrantedTable>, order: PluginOrder, configure: bool },
+    /// It is gone.
+    Unload { plugin: u32 },
     /// Call these plugins, in this order, with the snapshots in this slot.
     Analyze { interval: IntervalOrder, slot: u32, tables: Vec<TableOrder>, plugins: Vec<CallOrder> },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct GrantedTable {
+    /// By what orders name it.
+    pub(super) table: u32,
     pub(super) name: String,
     /// An Arrow stream without rows, for the table's columns.
     pub(super) empty: Vec<u8>,
@@ -21,8 +26,6 @@ pub(super) struct GrantedTable {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct PluginOrder {
-    /// The tables granted, as indexes into the sandbox's tables.
-    pub(super) tables: Vec<u32>,
     pub(super) options: Vec<(String, OptionOrder)>,
     pub(super) memory: u64,
     pub(super) deadline_ns: u64,
@@ -50,6 +53,7 @@ pub(super) struct IntervalOrder {
 /// Where in the slot a table's Arrow stream is, and how complete it is.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct TableOrder {
+    pub(super) table: u32,
     pub(super) offset: u64,
     pub(super) length: u64,
     pub(super) events: u64,
@@ -68,22 +72,25 @@ pub(super) struct CallOrder {
 /// A sandbox to the host.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Claim {
-    /// The process could not give up its privileges, or could not load what it was given.
+    /// The process could not give up its privileges.
     Unfit(String),
-    /// Everything is loaded.
-    Loaded,
-    Configured {
-        plugin: u32,
-        end: End,
-        outputs: Vec<Put>,
-    },
+    /// It has, and takes orders.
+    Up,
+    /// The plugin is loaded, and configured if that was asked for; or is not, and will not be called.
+    Loaded { plugin: u32, end: End, outputs: Vec<Put>, used: Used },
     /// The plugin's call for this interval has ended; it uses the slot no more.
-    Answered {
-        plugin: u32,
-        interval: u64,
-        end: End,
-        outputs: Vec<Put>,
-    },
+    Answered { plugin: u32, interval: u64, end: End, outputs: Vec<Put>, used: Used },
+}
+
+/// What a call of a plugin used, as far as its process tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// Processor time of its thread.
+    pub processor_ns: u64,
+    /// Bytes of linear memory at most.
+    pub memory: u64,
+    /// Outputs that were refused, and log lines that were dropped.
+    pub suppressed: u64,
 }
 
 /// How a call ended.

@@ -68,13 +68,18 @@ impl Work {
             // A thread cannot have had more of the processor; asking how much is a system call.
             return Ok(());
         }
-        if processor_time().saturating_sub(self.processor) >= self.deadline {
+        if self.processor() >= self.deadline {
             return Err(Stop(Reason::Deadline));
         }
         if elapsed >= self.deadline * STALL_FACTOR {
             return Err(Stop(Reason::Stalled));
         }
         Ok(())
+    }
+
+    /// Processor time so far.
+    pub(super) fn processor(&self) -> Duration {
+        processor_time().saturating_sub(self.processor)
     }
 
     pub(super) fn count_host_call(&mut self) -> Result<(), Stop> {

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod bounds;
+mod changes;
 mod privileges;
 mod refusals;
 mod support;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     };
     add(turns::TESTS);
     add(bounds::TESTS);
+    add(changes::TESTS);
     add(privileges::TESTS);
     add(refusals::TESTS);
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()

@@ -17,19 +17,24 @@ fn called() -> (Sandbox, Channel) {
         limits: Limits::default(),
         code: Code { file: crate::memfd::sealed("code", b"").unwrap(), bytes: 0 },
         totals: Totals::new(),
-        configuring: false,
+        phase: Phase::Loaded,
+        again: false,
         under_way: Some(UnderWay { interval: 5, slot: 0 }),
+        held: false,
         missed: 0,
     };
-    let plugins = vec![hosted(), hosted()];
+    let plugins = BTreeMap::from([(0, hosted()), (1, hosted())]);
     ring.lend(0, 2);
     let (channel, theirs) = Channel::pair().unwrap();
     let child = Command::new("sleep").arg("1000").spawn().unwrap();
     let process = Process { child, channel, up: true };
     let sandbox = Sandbox {
         plugins,
-        tables: Vec::new(),
-        identity: Identity::choose().unwrap(),
+        next_plugin: 2,
+        tables: BTreeMap::new(),
+        next_table: 0,
+        room: Room { guest: 0, code: 0 },
+        identity: choose_user().unwrap(),
         ring,
         process,
         ready: Vec::new(),
@@ -40,7 +45,7 @@ fn called() -> (Sandbox, Channel) {
 }
 
 fn answered(plugin: u32, interval: u64, outputs: Vec<Put>) -> Claim {
-    Claim::Answered { plugin, interval, end: Ok(()), outputs }
+    Claim::Answered { plugin, interval, end: Ok(()), outputs, used: Used::default() }
 }
 
 /// The process is gone, another is there, and both calls are known to be lost.
@@ -68,7 +73,10 @@ fn assert_killed(mut sandbox: Sandbox, what: &str) {
 fn what_was_asked_for_is_believed() {
     let (mut sandbox, channel) = called();
     channel.send(&answered(1, 5, Vec::new()), Until::Now).unwrap();
-    assert_eq!(sandbox.answers().unwrap(), [Answer { plugin: 1, interval: 5, outputs: Vec::new() }]);
+    assert_eq!(
+        sandbox.answers().unwrap(),
+        [Answer { plugin: 1, interval: 5, configure: false, outputs: Vec::new(), used: Used::default() }]
+    );
     assert!(!sandbox.idle());
     channel.send(&answered(0, 5, Vec::new()), Until::Now).unwrap();
     assert_eq!(sandbox.answers().unwrap().len(), 1);
@@ -89,11 +97,17 @@ fn claims_that_cannot_be_end_the_process() {
         ("an infinite metric", answered(0, 5, vec![infinite])),
         (
             "output of a failed call",
-            Claim::Answered { plugin: 0, interval: 5, end: Err(failed), outputs: vec![gauge] },
+            Claim::Answered {
+                plugin: 0,
+                interval: 5,
+                end: Err(failed),
+                outputs: vec![gauge],
+                used: Used::default(),
+            },
         ),
         (
-            "configured when it was not asked",
-            Claim::Configured { plugin: 0, end: Ok(()), outputs: Vec::new() },
+            "loaded when it was not asked",
+            Claim::Loaded { plugin: 0, end: Ok(()), outputs: Vec::new(), used: Used::default() },
         ),
     ];
     for (what, claim) in claims {
@@ -113,7 +127,7 @@ fn packets_that_are_no_claims_end_the_process() {
     ];
     for (what, packet) in packets {
         let (sandbox, channel) = called();
-        channel.send_packet(packet, Until::Now).unwrap();
+        channel.send_packet(packet, None, Until::Now).unwrap();
         assert_killed(sandbox, what);
     }
     let (sandbox, channel) = called();
