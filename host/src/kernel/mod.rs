@@ -49,6 +49,8 @@ pub struct Tables {
     /// For each table that was asked for, which of `tables` serves it.
     shares: Vec<Share>,
     detached: Vec<Detached>,
+    /// The kernel's types, read when they are first needed.
+    types: Types,
     /// What is wrong with names was said.
     told: bool,
     /// The kernel times programs for as long as this is open.
@@ -92,27 +94,12 @@ impl Tables {
     /// adding. For the test which proves that closing an interval waits for them.
     #[doc(hidden)]
     pub fn attach_held(specs: &[Arc<TableSpec>], selves: &[u32], hold: u32) -> Result<Self> {
-        let cpus = cpus::possible()?;
-        let mut types = Types::default();
-        let budgets = specs.iter().any(|spec| spec.budget.is_some());
-        let statistics = budgets.then(table::enable_statistics).transpose()?;
+        let mut tables = Self::new(specs.iter().any(|spec| spec.budget.is_some()))?;
         let (served, shares) = share::share(specs);
-        let mut tables = Vec::with_capacity(served.len());
+        tables.shares = shares;
         for spec in served {
-            tables.push(Table::load(spec, cpus, hold, &mut types)?);
+            tables.tables.push(Table::load(spec, tables.cpus, hold, &mut tables.types)?);
         }
-        let mut tables = Self {
-            tables,
-            shares,
-            detached: Vec::new(),
-            told: false,
-            _statistics: statistics,
-            cpus,
-            interval: 0,
-            begun: false,
-            began: (SystemTime::now(), Instant::now()),
-            timing: Timing::default(),
-        };
         tables.leave_out(selves)?;
         for table in &mut tables.tables {
             table.attach()?;
@@ -122,6 +109,66 @@ impl Tables {
         tables.interval = 0;
         tables.begun = true;
         Ok(tables)
+    }
+
+    /// No tables yet; [`Tables::change`] adds some. The kernel times all their programs.
+    pub fn empty() -> Result<Self> {
+        Ok(Self { begun: true, ..Self::new(true)? })
+    }
+
+    fn new(timed: bool) -> Result<Self> {
+        Ok(Self {
+            tables: Vec::new(),
+            shares: Vec::new(),
+            detached: Vec::new(),
+            types: Types::default(),
+            told: false,
+            _statistics: timed.then(table::enable_statistics).transpose()?,
+            cpus: cpus::possible()?,
+            interval: 0,
+            begun: false,
+            began: (SystemTime::now(), Instant::now()),
+            timing: Timing::default(),
+        })
+    }
+
+    /// Adds tables and takes others away, while the rest count on. A table that is added counts from when it is attached,
+    /// in the interval that is under way; what one that is taken away has counted in it is not told. Tables that are
+    /// added share programs with no other. If one cannot be attached, nothing has changed.
+    pub fn change(&mut self, remove: &[Arc<str>], add: &[Arc<TableSpec>], selves: &[u32]) -> Result<()> {
+        let mut added = Vec::with_capacity(add.len());
+        for spec in add {
+            let mut table = Table::load(spec.clone(), self.cpus, 0, &mut self.types)?;
+            table.leave_out(selves);
+            table.attach()?;
+            added.push((spec, table));
+        }
+        self.shares.retain(|share| !remove.contains(&share.name));
+        let mut kept = Vec::with_capacity(self.tables.len());
+        for (number, mut table) in std::mem::take(&mut self.tables).into_iter().enumerate() {
+            let place = kept.len();
+            let mut served = self.shares.iter_mut().filter(|share| share.table == number).peekable();
+            if served.peek().is_none() {
+                table.detach();
+                continue;
+            }
+            served.for_each(|share| share.table = place);
+            kept.push(table);
+        }
+        for (spec, table) in added {
+            self.shares.push(Share::alone(spec, kept.len()));
+            kept.push(table);
+        }
+        self.tables = kept;
+        Ok(())
+    }
+
+    /// Names processes of Weir itself to one table, as [`Tables::leave_out`] does to all.
+    pub fn leave_out_of(&self, table: &str, pids: &[u32]) {
+        let share = self.shares.iter().find(|share| &*share.name == table);
+        if let Some(table) = share.and_then(|share| self.tables.get(share.table)) {
+            table.leave_out(pids);
+        }
     }
 
     /// Names the processes of Weir itself, which tables leave out unless they `include_self`.

@@ -32,7 +32,7 @@ pub(super) fn share(specs: &[Arc<TableSpec>]) -> (Vec<Arc<TableSpec>>, Vec<Share
         if served[table].1.rows < spec.rows {
             served[table].1 = Arc::new(TableSpec { rows: spec.rows, ..TableSpec::clone(&served[table].1) });
         }
-        shares.push(Share { name: spec.name.as_str().into(), schema: schema(spec), table });
+        shares.push(Share::alone(spec, table));
     }
     (served.into_iter().map(|(_, spec)| spec).collect(), shares)
 }
@@ -48,6 +48,11 @@ fn nameless(spec: &TableSpec) -> TableSpec {
 }
 
 impl Share {
+    /// A table, served by the one at this place.
+    pub(super) fn alone(spec: &TableSpec, table: usize) -> Self {
+        Self { name: spec.name.as_str().into(), schema: schema(spec), table }
+    }
+
     /// The snapshot, under the table's own name and with its own names of columns.
     pub(super) fn of(&self, snapshots: &[Snapshot]) -> Result<Snapshot> {
         let snapshot = snapshots
