@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::escape::escape;
 
@@ -62,6 +63,33 @@ impl Cgroups {
     }
 }
 
+/// Where control groups of version 2 are mounted (proc_pid_mountinfo(5)).
+pub(crate) fn mount() -> io::Result<Option<PathBuf>> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    Ok(mounts.lines().find_map(|line| {
+        let (front, back) = line.split_once(" - ")?;
+        (back.split(' ').next() == Some("cgroup2")).then(|| front.split(' ').nth(4).map(PathBuf::from))?
+    }))
+}
+
+/// A group's id, and how many levels it is below the root of all groups.
+pub(crate) fn find(root: &Path, path: &str) -> io::Result<(u64, u32)> {
+    let mut folder = root.to_owned();
+    let mut level = 0;
+    for part in Path::new(path).components() {
+        match part {
+            Component::RootDir => {}
+            Component::Normal(name) => {
+                folder.push(name);
+                level += 1;
+            }
+            // What the kernel says of a group that it does not show here, or has taken away.
+            _ => return Err(io::Error::new(io::ErrorKind::NotFound, "it is not below the root")),
+        }
+    }
+    Ok((fs::metadata(folder)?.ino(), level))
+}
+
 fn below(root: &Path, folder: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;
     let path = folder.strip_prefix(root).unwrap_or(folder);
@@ -71,6 +99,19 @@ fn below(root: &Path, folder: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_group_has_a_level() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("a/b");
+        fs::create_dir_all(&folder).unwrap();
+        let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+        assert_eq!(find(root.path(), "/a/b").unwrap(), (inode(&folder), 2));
+        assert_eq!(find(root.path(), "/").unwrap(), (inode(root.path()), 0));
+        for path in ["/a/c", "/../a", "/a/../a/b"] {
+            assert!(find(root.path(), path).is_err(), "{path}");
+        }
+    }
 
     #[test]
     fn groups_are_known_by_their_inode() {

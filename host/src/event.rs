@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arrow::datatypes::SchemaRef;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::snapshot::{Coverage, Snapshot};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Severity {
     Debug,
     Info,
@@ -30,14 +30,14 @@ impl Severity {
 }
 
 /// A name and a value, as metrics and reports carry them. Both are a plugin's and are escaped when printed.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Label {
     pub name: String,
     pub value: String,
 }
 
 /// A metric's value. The host keeps a counter's total.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum MetricValue {
     Counter {
         delta: f64,
@@ -53,7 +53,7 @@ pub enum MetricValue {
 }
 
 /// What one call of a plugin put out.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Output {
     Metric {
         name: String,

@@ -26,11 +26,12 @@ use std::time::{Duration, SystemTime};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use serde::{Deserialize, Serialize};
 
 use crate::table::{KeyKind, MeasureColumn, MeasureKind, TableSpec};
 
 /// The time between two snapshots.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interval {
     /// Counted from 0, which begins once every probe is attached.
     pub number: u64,
@@ -43,7 +44,7 @@ pub struct Interval {
 }
 
 /// What became of the starts and ends of a table's spans in one interval.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spans {
     /// Starts that found no room.
     pub starts_dropped: u64,
@@ -56,14 +57,14 @@ pub struct Spans {
 }
 
 /// What programs cost the kernel, by its own statistics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
     pub runs: u64,
     pub nanoseconds: u64,
 }
 
 /// How complete a snapshot is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coverage {
     /// Events counted, those in the overflow row included.
     pub events: u64,

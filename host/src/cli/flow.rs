@@ -158,7 +158,7 @@ impl Counters {
 }
 
 /// Waits until one of them can be read, or until then. May return early.
-pub(super) fn wait(readable: &[BorrowedFd<'_>], until: Option<Instant>) -> Result<()> {
+pub(crate) fn wait(readable: &[BorrowedFd<'_>], until: Option<Instant>) -> Result<()> {
     let mut fds: Vec<_> = readable.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
     let left = until.map(|until| until.saturating_duration_since(Instant::now()));
     let left = left.and_then(|left| Timespec::try_from(left).ok());

@@ -16,8 +16,7 @@ impl Group {
     /// Makes a group below this process's own, and moves a process into it.
     pub(super) fn of(pid: u32) -> io::Result<Self> {
         let absent = || io::Error::new(io::ErrorKind::NotFound, "no control groups of version 2 are mounted");
-        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-        let root = mount(&mounts).ok_or_else(absent)?;
+        let root = crate::cgroup::mount()?.ok_or_else(absent)?;
         let groups = fs::read_to_string("/proc/self/cgroup")?;
         let own = groups.lines().find_map(|line| line.strip_prefix("0::/")).ok_or_else(absent)?;
         let folder = root.join(own).join(format!("weir-{}", std::process::id()));
@@ -48,12 +47,4 @@ impl Drop for Group {
             }
         }
     }
-}
-
-/// Where control groups of version 2 are mounted (proc_pid_mountinfo(5)).
-fn mount(mounts: &str) -> Option<PathBuf> {
-    mounts.lines().find_map(|line| {
-        let (front, back) = line.split_once(" - ")?;
-        (back.split(' ').next() == Some("cgroup2")).then(|| front.split(' ').nth(4).map(PathBuf::from))?
-    })
 }

@@ -1,14 +1,17 @@
 //! The command line.
 
 mod check;
+mod client;
 mod doctor;
 mod flow;
 mod group;
 mod plugins;
+mod policy;
 mod probes;
 mod replay;
 mod run;
-mod signals;
+mod serve;
+pub(crate) mod signals;
 mod watch;
 mod workload;
 
@@ -18,6 +21,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use flow::wait;
+pub(crate) use plugins::read as read_component;
+pub(crate) use run::next;
 
 use crate::error::{Error, Kind, Result};
 use crate::escape::guard;
@@ -32,7 +39,7 @@ Exit codes:
   69  this kernel does not offer what was asked for
   70  a fault of Weir's own
   74  reading or writing failed
-  77  a privilege is missing
+  77  a privilege is missing, or a policy refuses what was asked for
   78  the configuration, or a probe or an expression on the command line, is wrong";
 
 /// Traces the kernel, and has plugins in a sandbox make something of it.
@@ -58,10 +65,27 @@ enum Command {
     Record(Record),
     /// Show a recording, or what plugins make of it; needs no privileges
     Replay(Replay),
+    /// Hold the probes for others, and run their plugins, as far as a policy lets them
+    Serve(serve::Serve),
+    /// Have the daemon run plugins on tables, and go on with them
+    Start(client::StartJob),
+    /// Have the daemon end a job
+    Stop(client::Stop),
+    /// Show what plugins of the daemon have put out
+    Logs(client::Logs),
+    /// Say what the daemon does
+    Status(client::Show),
+    /// List the daemon's tables, and what they have counted
+    Tables(client::Show),
+    /// List the daemon's plugins, and what they have used
+    Plugins(client::Show),
     /// List what can be attached to, with its fields
     Probes(probes::Probes),
     /// Say what this kernel and this user's privileges allow, and what would help
     Doctor(doctor::Doctor),
+    /// Say what a policy gives to whom
+    #[command(subcommand)]
+    Policy(policy::Policy),
 }
 
 #[derive(Debug, Args)]
@@ -160,8 +184,16 @@ pub fn main() -> ExitCode {
         Command::Check(check) => check::check(&check.config),
         Command::Record(record) => run::record(&record.tracing, &record.output),
         Command::Replay(replay) => replay::replay(&replay.recording, &replay.output),
+        Command::Serve(options) => serve::serve(options),
+        Command::Start(start) => client::start(&start),
+        Command::Stop(stop) => client::stop(&stop),
+        Command::Logs(logs) => client::logs(&logs),
+        Command::Status(show) => client::status(&show),
+        Command::Tables(show) => client::tables(&show),
+        Command::Plugins(show) => client::plugins(&show),
         Command::Probes(probes) => probes::probes(&probes, cli.verbose),
         Command::Doctor(doctor) => doctor::doctor(&doctor),
+        Command::Policy(policy) => policy::policy(&policy),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,6 +12,7 @@ use super::unreadable;
 use crate::config::PluginConfig;
 use crate::error::{Error, Kind, Result};
 use crate::sandbox::{Limits, Plugin};
+use crate::trust::Digest;
 
 /// Bytes of a component. The largest known, an interpreter with its library, has 40 MiB.
 const COMPONENT_BYTES: u64 = 256 << 20;
@@ -55,16 +56,28 @@ fn from_config(config: &PluginConfig, tables: &[(Arc<str>, SchemaRef)]) -> Resul
         Some(names) => names.iter().map(find).collect::<Result<_>>()?,
         None => tables.to_vec(),
     };
+    let component = read(&config.component)?;
+    if let Some(wanted) = config.digest {
+        let found = Digest::of(&component);
+        if found != wanted {
+            let file = config.component.display();
+            return Err(Error::new(
+                Kind::Data,
+                format!("plugin {}: {file} is {found}, and the configuration wants {wanted}", config.name),
+            )
+            .help("if the file is the one that is meant, put its digest into the configuration"));
+        }
+    }
     Ok(Plugin {
         name: config.name.clone(),
-        component: read(&config.component)?,
+        component,
         tables: granted,
         options: config.options.clone(),
         limits: config.limits.clone(),
     })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     let mut component = Vec::new();
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
     file.take(COMPONENT_BYTES + 1).read_to_end(&mut component).map_err(|error| unreadable(path, &error))?;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::flow::{Flow, wait};
 use super::signals::Signals;
 use super::workload::Start;
-use super::{Output, Tracing, plugins, say};
+use super::{Output, Tracing, client, plugins, say};
 use crate::config::Config;
 use crate::error::Result;
 use crate::event::Totals;
@@ -19,6 +19,12 @@ use crate::sink::Sink;
 use crate::snapshot;
 
 pub(super) fn run(tracing: &Tracing, output: &Output) -> Result<()> {
+    if let Some(socket) = client::instead() {
+        let asked = client::of_file(&tracing.config, &output.plugins)?;
+        let mut sink = output.format.sink(!asked.1.is_empty());
+        let start = Start::Command(&tracing.command);
+        return client::trace(&socket, asked, tracing.duration, start, &mut *sink, None);
+    }
     let config = Config::load(&tracing.config)?;
     let plugins = plugins::load(&config.plugins, &output.plugins, &schemas(&config))?;
     let mut sink = output.format.sink(!plugins.is_empty());
@@ -114,7 +120,7 @@ impl<'a> Trace<'a> {
 
 /// When the interval that begins now ends. Ends keep to the schedule that the first has set; those that have
 /// passed are left out, and the interval is longer.
-fn next(close: Instant, interval: Duration, now: Instant) -> Instant {
+pub(crate) fn next(close: Instant, interval: Duration, now: Instant) -> Instant {
     let late = now.saturating_duration_since(close).as_nanos();
     let passed = late / interval.as_nanos().max(1) + 1;
     close + interval.saturating_mul(u32::try_from(passed).unwrap_or(u32::MAX))

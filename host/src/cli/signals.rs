@@ -12,14 +12,14 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use crate::error::Result;
 
 /// The signals that ask for an end. The first is obeyed in good order, the second at once.
-pub(super) struct Signals {
+pub(crate) struct Signals {
     pipe: UnixStream,
     came: Arc<AtomicBool>,
 }
 
 impl Signals {
     /// With something that is to be done before a second signal ends the process, if there is such a thing.
-    pub(super) fn catch(at_once: Option<fn()>) -> Result<Self> {
+    pub(crate) fn catch(at_once: Option<fn()>) -> Result<Self> {
         let (pipe, writer) = UnixStream::pair()?;
         let came = Arc::new(AtomicBool::new(false));
         match at_once {
@@ -50,7 +50,7 @@ impl Signals {
         Ok(Self { pipe, came })
     }
 
-    pub(super) fn came(&self) -> bool {
+    pub(crate) fn came(&self) -> bool {
         self.came.load(Ordering::Relaxed)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -11,10 +11,11 @@ use rustix::termios::isatty;
 use super::group::Group;
 use super::run::{Trace, schemas};
 use super::workload::{Output, Start, Workload};
-use super::{Format, duration, plugins, say};
+use super::{Format, client, duration, plugins, say};
 use crate::config::{Arguments, Config, Whose};
 use crate::error::{Error, Kind, Result};
 use crate::probe::Kernel;
+use crate::serve::protocol::Asked;
 use crate::sink::{Live, Sink, restore};
 
 const EXAMPLES: &str = "\
@@ -88,9 +89,12 @@ enum Shown {
 }
 
 pub(super) fn watch(watch: &Watch) -> Result<()> {
+    let live = watch.format == Shown::Auto && is_screen();
+    if let Some(socket) = client::instead() {
+        return watch_through(&socket, watch, live);
+    }
     let kernel = Kernel::running();
     let mut asked = watch.arguments();
-    let live = watch.format == Shown::Auto && is_screen();
     // What is wrong is said before a command is started.
     let mut config = Config::from_arguments(&asked, &kernel)?;
     let (mut start, mut group) = (Start::Command(&[]), None);
@@ -110,11 +114,7 @@ pub(super) fn watch(watch: &Watch) -> Result<()> {
     }
     let plugins = plugins::load(&[], &watch.plugins, &schemas(&config))?;
     let at_once: Option<fn()> = live.then_some(restore);
-    let mut sink: Box<dyn Sink> = match watch.format {
-        Shown::Auto if live => Box::new(Live::new()),
-        Shown::Text => Format::Text.sink(!plugins.is_empty()),
-        Shown::Auto | Shown::Json => Format::Json.sink(!plugins.is_empty()),
-    };
+    let mut sink = watch.sink(live, !plugins.is_empty());
     let trace = Trace { config: &config, duration: watch.duration, start, at_once };
     let traced = trace.run(plugins, &mut *sink);
     // Whoever is left in it is told to end by now.
@@ -122,7 +122,33 @@ pub(super) fn watch(watch: &Watch) -> Result<()> {
     traced.map(drop)
 }
 
+/// Has a daemon trace. A command runs as the user, and is all that is counted of it and its children: only the daemon
+/// could give it a control group.
+fn watch_through(socket: &Path, watch: &Watch, live: bool) -> Result<()> {
+    let mut asked = watch.arguments();
+    let mut start = Start::Command(&[]);
+    if let Some(command) = &watch.command {
+        let output = if live { Output::Nowhere } else { Output::ToErrors };
+        let held = Workload::hold(&words(command)?, output)?;
+        say("note", &"only the command itself is counted, not its children");
+        asked.only = Some(Whose::Process(held.pid()));
+        start = Start::Held(held);
+    }
+    let (plugins, components) = client::of_plugins(&watch.plugins)?;
+    let mut sink = watch.sink(live, !plugins.is_empty());
+    let asked = (Asked::Arguments(asked), plugins, components);
+    client::trace(socket, asked, watch.duration, start, &mut *sink, live.then_some(restore))
+}
+
 impl Watch {
+    fn sink(&self, live: bool, plugins: bool) -> Box<dyn Sink> {
+        match self.format {
+            Shown::Auto if live => Box::new(Live::new()),
+            Shown::Text => Format::Text.sink(plugins),
+            Shown::Auto | Shown::Json => Format::Json.sink(plugins),
+        }
+    }
+
     fn arguments(&self) -> Arguments {
         Arguments {
             probes: self.probes.clone(),

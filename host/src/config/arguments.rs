@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::document::Document;
 use super::parts::{Column, MOST_PATTERNS, Parts, TAKEN, can_name};
 use super::piece::Piece;
@@ -17,7 +19,7 @@ use crate::probe::{Kernel, unit};
 const NAME: &str = "watch";
 
 /// What is asked for in arguments, each as it was written. Errors point into them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Arguments {
     /// What is counted; where spans start, if there is a `to`.
     pub probes: Vec<String>,

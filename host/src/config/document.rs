@@ -10,25 +10,25 @@ use crate::error::{Error, Kind, Place, Result};
 use crate::probe::Flaw;
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Document<'a> {
+pub(crate) struct Document<'a> {
     path: &'a Path,
     text: &'a str,
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn new(path: &'a Path, text: &'a str) -> Self {
+    pub(crate) fn new(path: &'a Path, text: &'a str) -> Self {
         Self { path, text }
     }
 
-    pub(super) fn path(&self) -> &'a Path {
+    pub(crate) fn path(&self) -> &'a Path {
         self.path
     }
 
-    pub(super) fn text(&self) -> &'a str {
+    pub(crate) fn text(&self) -> &'a str {
         self.text
     }
 
-    pub(super) fn parse(&self) -> Result<Spanned<DeTable<'a>>> {
+    pub(crate) fn parse(&self) -> Result<Spanned<DeTable<'a>>> {
         DeTable::parse(self.text).map_err(|error| {
             let mut lines = error.message().lines();
             let wrong = self.error(error.span().unwrap_or_default(), lines.next().unwrap_or("not TOML"));
@@ -36,13 +36,13 @@ impl<'a> Document<'a> {
         })
     }
 
-    pub(super) fn error(&self, span: Range<usize>, message: impl Into<String>) -> Error {
+    pub(crate) fn error(&self, span: Range<usize>, message: impl Into<String>) -> Error {
         Error::new(Kind::Config, message).at(self.place(span))
     }
 
     /// The error of a piece of text that stands here. It points into the piece where every character of
     /// it stands for itself, and to the whole of it where escapes come between.
-    pub(super) fn flaw(&self, span: Range<usize>, content: &str, flaw: Flaw) -> Error {
+    pub(crate) fn flaw(&self, span: Range<usize>, content: &str, flaw: Flaw) -> Error {
         let raw = self.text.get(span.clone()).unwrap_or_default();
         let quotes = raw.len().saturating_sub(content.len()) / 2;
         let verbatim = raw.get(quotes..quotes + content.len()) == Some(content);
@@ -53,7 +53,7 @@ impl<'a> Document<'a> {
         flaw.error.at(self.place(place))
     }
 
-    pub(super) fn place(&self, span: Range<usize>) -> Place {
+    pub(crate) fn place(&self, span: Range<usize>) -> Place {
         let before = self.text.get(..span.start).unwrap_or_default();
         let start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line = self.text[start..].lines().next().unwrap_or_default();

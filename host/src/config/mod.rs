@@ -26,6 +26,7 @@
 //! | key of a plugin | value | when left out |
 //! |---|---|---|
 //! | `component` | the file, from the configuration's folder | |
+//! | `digest` | the file's SHA-256, as `sha256:` and 64 hexadecimal digits; another file is refused | any file |
 //! | `tables` | the names of the tables that it sees | all |
 //! | `options` | texts, numbers and flags, as the plugin asks for them | none |
 //! | `limits.memory` | a size from 1MiB to 4GiB | `64MiB` |
@@ -34,12 +35,12 @@
 //! Durations are a whole number and one of `ns`, `us`, `ms`, `s`, `m`, `h`; sizes one of `B`, `KiB`, `MiB`, `GiB`.
 
 mod arguments;
-mod document;
+pub(crate) mod document;
 mod parts;
-mod piece;
-mod plugin;
-mod section;
-mod table;
+pub(crate) mod piece;
+pub(crate) mod plugin;
+pub(crate) mod section;
+pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 
@@ -55,6 +56,7 @@ pub use crate::probe::plan::Whose;
 use crate::probe::{Kernel, unit};
 use crate::sandbox::{Limits, OptionValue};
 use crate::table::TableSpec;
+use crate::trust::Digest;
 pub use arguments::Arguments;
 use document::Document;
 use section::Section;
@@ -65,7 +67,7 @@ const LARGEST_FILE: u64 = 1 << 20;
 const LONGEST_NAME: usize = 64;
 
 /// The shortest interval is several times the wait that closes one, the longest is for a daily total.
-const INTERVALS: (u64, u64) = (100_000_000, 24 * 3_600 * 1_000_000_000);
+pub(crate) const INTERVALS: (u64, u64) = (100_000_000, 24 * 3_600 * 1_000_000_000);
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A configuration whose every name is resolved against this kernel.
@@ -83,6 +85,8 @@ pub struct PluginConfig {
     pub name: String,
     /// Relative paths are taken from the configuration's folder.
     pub component: PathBuf,
+    /// What the component must be.
+    pub digest: Option<Digest>,
     /// All tables, if none are named.
     pub tables: Option<Vec<String>>,
     pub options: BTreeMap<String, OptionValue>,
@@ -126,7 +130,7 @@ impl Config {
     }
 }
 
-fn read(path: &Path) -> Result<String> {
+pub(crate) fn read(path: &Path) -> Result<String> {
     let failed = |kind, why: String| Error::new(kind, format!("cannot read {}: {why}", path.display()));
     let length = fs::metadata(path).map_err(|error| failed(Kind::NoInput, reason(&error)))?;
     if !length.is_file() {
@@ -151,7 +155,7 @@ fn reason(error: &io::Error) -> String {
 }
 
 /// Whether this can name a table or a plugin. Both go into file names and labels.
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     text.len() <= LONGEST_NAME
         && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')

@@ -70,7 +70,7 @@ impl Parts<'_> {
             None => flaw.error,
         })?;
 
-        let Resolved { mut probes, starts, keys, measures, saved } = resolved;
+        let Resolved { mut probes, starts, keys, measures, saved, names } = resolved;
         let stacks = || keys.iter().any(|key| matches!(key.kind, KeyKind::KernelStack | KeyKind::UserStack));
         let rows = match self.rows {
             Some(rows) => rows,
@@ -82,7 +82,7 @@ impl Parts<'_> {
             crate::probe::plan::only(&mut probes, only);
         }
         let Self { name, include_self, budget, .. } = self;
-        Ok(TableSpec { name, probes, starts, keys, measures, saved, rows, include_self, budget })
+        Ok(TableSpec { name, probes, starts, keys, measures, saved, names, rows, include_self, budget })
     }
 
     fn written(&self) -> Written<'_> {

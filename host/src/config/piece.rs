@@ -8,40 +8,40 @@ use crate::probe::Flaw;
 
 /// A piece of a configuration's text, or of an argument of the command line.
 #[derive(Clone, Debug)]
-pub(super) struct Piece<'a> {
-    pub(super) document: Document<'a>,
+pub(crate) struct Piece<'a> {
+    pub(crate) document: Document<'a>,
     /// What it says.
-    pub(super) text: &'a str,
+    pub(crate) text: &'a str,
     /// Where it stands, with its quotes if it has some.
-    pub(super) span: Range<usize>,
+    pub(crate) span: Range<usize>,
 }
 
 impl<'a> Piece<'a> {
     /// A whole argument.
-    pub(super) fn argument(document: Document<'a>) -> Self {
+    pub(crate) fn argument(document: Document<'a>) -> Self {
         let text = document.text();
         Self { document, text, span: 0..text.len() }
     }
 
     /// A part of this one, without the spaces around it. For text that stands as it is, as arguments do.
-    pub(super) fn part(&self, range: Range<usize>) -> Self {
+    pub(crate) fn part(&self, range: Range<usize>) -> Self {
         let part = &self.text[range.clone()];
         let text = part.trim();
         let start = self.span.start + range.start + (part.len() - part.trim_start().len());
         Self { document: self.document, text, span: start..start + text.len() }
     }
 
-    pub(super) fn error(&self, message: impl Into<String>) -> Error {
+    pub(crate) fn error(&self, message: impl Into<String>) -> Error {
         self.document.error(self.span.clone(), message)
     }
 
     /// The error of something in it.
-    pub(super) fn flaw(&self, flaw: Flaw) -> Error {
+    pub(crate) fn flaw(&self, flaw: Flaw) -> Error {
         self.document.flaw(self.span.clone(), self.text, flaw)
     }
 
     /// What is wrong with the machine is so wherever it is asked for; what is wrong with the name has its place.
-    pub(super) fn place<T>(&self, result: Result<T>) -> Result<T> {
+    pub(crate) fn place<T>(&self, result: Result<T>) -> Result<T> {
         result.map_err(|error| match error.kind {
             crate::error::Kind::Config if error.place.is_none() => {
                 error.at(self.document.place(self.span.clone()))

@@ -14,14 +14,15 @@ use crate::probe::nearest::{did_you_mean, one_of};
 use crate::probe::unit;
 use crate::sandbox::{Limits, OptionValue};
 use crate::table::TableSpec;
+use crate::trust::Digest;
 
 /// From what a small component needs to all that 32 bits can address.
 const MEMORY: (u64, u64) = (1 << 20, 4 << 30);
-const DEADLINE: (u64, u64) = (1_000_000, 60_000_000_000);
+pub(crate) const DEADLINE: (u64, u64) = (1_000_000, 60_000_000_000);
 
 pub(super) fn read(entry: &Entry<'_>, tables: &[Arc<TableSpec>]) -> Result<PluginConfig> {
     let name = entry.name()?;
-    let section = entry.section(&["component", "tables", "options", "limits"])?;
+    let section = entry.section(&["component", "digest", "tables", "options", "limits"])?;
     let Some(component) = section.get("component") else {
         return Err(entry
             .key_error(format!("plugin `{name}` has no component"))
@@ -35,9 +36,18 @@ pub(super) fn read(entry: &Entry<'_>, tables: &[Arc<TableSpec>]) -> Result<Plugi
     Ok(PluginConfig {
         name,
         component: folder.join(file),
+        digest: section.get("digest").map(digest).transpose()?,
         tables: section.get("tables").map(|entry| granted(entry, tables)).transpose()?,
         options: section.get("options").map_or(Ok(BTreeMap::new()), options)?,
         limits: section.get("limits").map_or(Ok(Limits::default()), limits)?,
+    })
+}
+
+fn digest(entry: &Entry<'_>) -> Result<Digest> {
+    entry.text()?.parse().map_err(|why: String| {
+        entry
+            .value_error("`digest` must be `sha256:` and 64 hexadecimal digits")
+            .help(format!("{why}; `sha256sum FILE` prints the digits"))
     })
 }
 

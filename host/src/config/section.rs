@@ -13,22 +13,22 @@ use crate::probe::nearest::did_you_mean;
 
 /// The entries of a table, in the order of the file.
 #[derive(Debug)]
-pub(super) struct Section<'a> {
+pub(crate) struct Section<'a> {
     entries: Vec<Entry<'a>>,
 }
 
 /// One key with its value.
 #[derive(Clone, Debug)]
-pub(super) struct Entry<'a> {
-    pub(super) document: &'a Document<'a>,
-    pub(super) key: &'a str,
-    pub(super) key_span: Range<usize>,
-    pub(super) value: &'a Spanned<DeValue<'a>>,
+pub(crate) struct Entry<'a> {
+    pub(crate) document: &'a Document<'a>,
+    pub(crate) key: &'a str,
+    pub(crate) key_span: Range<usize>,
+    pub(crate) value: &'a Spanned<DeValue<'a>>,
 }
 
 impl<'a> Section<'a> {
     /// The file's own table, which may have these keys and no others.
-    pub(super) fn of_root(
+    pub(crate) fn of_root(
         document: &'a Document<'a>,
         root: &'a Spanned<DeTable<'a>>,
         keys: &[&str],
@@ -49,19 +49,19 @@ impl<'a> Section<'a> {
         Ok(self)
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<&Entry<'a>> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Entry<'a>> {
         self.entries.iter().find(|entry| entry.key == key)
     }
 }
 
 impl<'a> Entry<'a> {
     /// An error at the key.
-    pub(super) fn key_error(&self, message: impl Into<String>) -> Error {
+    pub(crate) fn key_error(&self, message: impl Into<String>) -> Error {
         self.document.error(self.key_span.clone(), message)
     }
 
     /// An error at the value.
-    pub(super) fn value_error(&self, message: impl Into<String>) -> Error {
+    pub(crate) fn value_error(&self, message: impl Into<String>) -> Error {
         self.document.error(self.value.span(), message)
     }
 
@@ -79,25 +79,25 @@ impl<'a> Entry<'a> {
     }
 
     /// The text that this is, with its place.
-    pub(super) fn piece(&self) -> Result<Piece<'a>> {
+    pub(crate) fn piece(&self) -> Result<Piece<'a>> {
         Ok(Piece { document: *self.document, text: self.text()?, span: self.value.span() })
     }
 
     /// The key, with its place.
-    pub(super) fn key_piece(&self) -> Piece<'a> {
+    pub(crate) fn key_piece(&self) -> Piece<'a> {
         Piece { document: *self.document, text: self.key, span: self.key_span.clone() }
     }
 
-    pub(super) fn text(&self) -> Result<&'a str> {
+    pub(crate) fn text(&self) -> Result<&'a str> {
         self.value.get_ref().as_str().ok_or_else(|| self.wrong_type("a string"))
     }
 
-    pub(super) fn flag(&self) -> Result<bool> {
+    pub(crate) fn flag(&self) -> Result<bool> {
         self.value.get_ref().as_bool().ok_or_else(|| self.wrong_type("true or false"))
     }
 
     /// A whole number within these bounds.
-    pub(super) fn integer(&self, (low, high): (i64, i64)) -> Result<i64> {
+    pub(crate) fn integer(&self, (low, high): (i64, i64)) -> Result<i64> {
         let Some(integer) = self.value.get_ref().as_integer() else {
             return Err(self.wrong_type("an integer"));
         };
@@ -110,7 +110,7 @@ impl<'a> Entry<'a> {
     }
 
     /// A number with a unit, within these bounds.
-    pub(super) fn quantity(
+    pub(crate) fn quantity(
         &self,
         parse: fn(&str) -> Result<u64, String>,
         show: fn(u64) -> String,
@@ -134,17 +134,17 @@ impl<'a> Entry<'a> {
     }
 
     /// The table that this is, which may have these keys and no others.
-    pub(super) fn section(&self, keys: &[&str]) -> Result<Section<'a>> {
+    pub(crate) fn section(&self, keys: &[&str]) -> Result<Section<'a>> {
         Section { entries: entries(self.document, self.table()?) }.with_keys(keys)
     }
 
     /// The entries of the table that this is, whatever their keys, in the order of the file.
-    pub(super) fn entries(&self) -> Result<Vec<Entry<'a>>> {
+    pub(crate) fn entries(&self) -> Result<Vec<Entry<'a>>> {
         Ok(entries(self.document, self.table()?))
     }
 
     /// This itself, if it is a text, or else the texts of the array that it is.
-    pub(super) fn one_or_more(&self) -> Result<Vec<Piece<'a>>> {
+    pub(crate) fn one_or_more(&self) -> Result<Vec<Piece<'a>>> {
         match self.value.get_ref() {
             DeValue::String(_) => Ok(vec![self.piece()?]),
             DeValue::Array(array) => {
@@ -155,7 +155,7 @@ impl<'a> Entry<'a> {
     }
 
     /// The texts of the array that this is.
-    pub(super) fn pieces(&self) -> Result<Vec<Piece<'a>>> {
+    pub(crate) fn pieces(&self) -> Result<Vec<Piece<'a>>> {
         let wrong = || self.wrong_type("an array of strings");
         let array = self.value.get_ref().as_array().ok_or_else(wrong)?;
         let piece = |value: &'a Spanned<DeValue<'a>>| {
@@ -165,7 +165,7 @@ impl<'a> Entry<'a> {
     }
 
     /// The key, as the name of a table or a plugin.
-    pub(super) fn name(&self) -> Result<String> {
+    pub(crate) fn name(&self) -> Result<String> {
         if is_name(self.key) {
             return Ok(self.key.to_owned());
         }

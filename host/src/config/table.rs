@@ -54,18 +54,19 @@ pub(super) fn read(entry: &Entry<'_>, kernel: &Kernel) -> Result<TableSpec> {
         rows,
         only: pid.map(|pid| Whose::Process(pid as u32)),
         include_self: section.get("include_self").map_or(Ok(false), Entry::flag)?,
-        budget: section.get("budget").map(budget).transpose()?,
+        budget: section.get("budget").map(|budget| share(budget, "the table's programs")).transpose()?,
     };
     let table = parts.resolve(kernel)?;
     nothing.map_or(Ok(table), Err)
 }
 
 /// A share of one CPU, in millionths.
-fn budget(entry: &Entry<'_>) -> Result<u32> {
+pub(crate) fn share(entry: &Entry<'_>, of: &str) -> Result<u32> {
     let wrong = || {
+        let key = entry.key;
         entry
-            .value_error("`budget` must be from 0.01% to 100% of a CPU")
-            .help("write what the table's programs may take of one CPU: budget = \"1% cpu\"")
+            .value_error(format!("`{key}` must be from 0.01% to 100% of a CPU"))
+            .help(format!("write what {of} may take of one CPU: {key} = \"1% cpu\""))
     };
     let text = entry.text()?;
     let number = text.strip_suffix("cpu").unwrap_or(text).trim_end().strip_suffix('%').ok_or_else(wrong)?;

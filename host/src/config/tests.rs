@@ -1591,6 +1591,50 @@ option `when` is of a type that plugins do not have
 }
 
 #[test]
+fn digests() {
+    let plugin = |digest: &str| {
+        table(&format!(
+            "show = {{ n = \"count()\" }}\n[plugins.p]\ncomponent = \"p.wasm\"\ndigest = {digest}"
+        ))
+    };
+    let abc = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let config = parse(&plugin(&format!("\"{abc}\""))).unwrap();
+    assert_eq!(config.plugins[0].digest, Some(Digest::of(b"abc")));
+    assert_eq!(parse(&plugin("1").replace("digest = 1", "")).unwrap().plugins[0].digest, None);
+    refused(
+        &plugin("\"sha256:ba7816bf\""),
+        r#"
+`digest` must be `sha256:` and 64 hexadecimal digits
+ --> etc/weir.toml:6:10
+  |
+6 | digest = "sha256:ba7816bf"
+  |          ^^^^^^^^^^^^^^^^^
+  help: it has 8 digits, and SHA-256 has 64; `sha256sum FILE` prints the digits"#,
+    );
+    refused(
+        &plugin("\"md5:900150983cd24fb0d6963f7d28e17f72\""),
+        r#"
+`digest` must be `sha256:` and 64 hexadecimal digits
+ --> etc/weir.toml:6:10
+  |
+6 | digest = "md5:900150983cd24fb0d6963f7d28e17f72"
+  |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  help: it does not begin with `sha256:`; `sha256sum FILE` prints the digits"#,
+    );
+    let error = parse(&plugin(&format!("\"{}\"", abc.replace("ad", "xy")))).unwrap_err();
+    assert_eq!(error.help.unwrap(), "`x` is no hexadecimal digit; `sha256sum FILE` prints the digits");
+    refused(
+        &plugin("true"),
+        r#"
+`digest` must be a string, not a boolean
+ --> etc/weir.toml:6:10
+  |
+6 | digest = true
+  |          ^^^^"#,
+    );
+}
+
+#[test]
 fn the_line_shown_has_no_power_over_a_terminal() {
     let error = parse("\tkees = 1 # \u{202e}\u{1b}[2J").unwrap_err().to_string();
     assert!(!error.contains(['\u{202e}', '\u{1b}', '\t']), "{error:?}");

@@ -31,6 +31,7 @@ mod helper {
     pub(super) const PROBE_READ_KERNEL: i32 = 113;
     pub(super) const PROBE_READ_USER_STR: i32 = 114;
     pub(super) const PROBE_READ_KERNEL_STR: i32 = 115;
+    pub(super) const GET_CURRENT_ANCESTOR_CGROUP_ID: i32 = 123;
     pub(super) const GET_CURRENT_TASK_BTF: i32 = 158;
     pub(super) const GET_ATTACH_COOKIE: i32 = 174;
 }
@@ -342,6 +343,10 @@ impl Code {
             Builtin::Cpu => code.call(helper::GET_SMP_PROCESSOR_ID),
             Builtin::Numa => code.call(helper::GET_NUMA_NODE_ID),
             Builtin::Cgroup => code.call(helper::GET_CURRENT_CGROUP_ID),
+            Builtin::Ancestor(level) => {
+                code.constant(R1, level.into());
+                code.call(helper::GET_CURRENT_ANCESTOR_CGROUP_ID);
+            }
             Builtin::Now => code.call(helper::KTIME_GET_NS),
             Builtin::Task => code.call(helper::GET_CURRENT_TASK_BTF),
             Builtin::Cookie => {

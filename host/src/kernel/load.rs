@@ -237,7 +237,7 @@ fn load(
 const REASON_LINES: usize = 2;
 
 /// Whether this process has the capabilities that tracing programs need.
-fn may_trace() -> bool {
+pub(crate) fn may_trace() -> bool {
     let held = feature::held();
     held.contains(CapabilitySet::SYS_ADMIN) || held.contains(CapabilitySet::PERFMON | CapabilitySet::BPF)
 }

@@ -40,6 +40,8 @@ use crate::error::{Error, Kind, Result};
 use crate::snapshot::{Interval, Snapshot};
 use crate::table::TableSpec;
 use load::Types;
+pub(crate) use load::may_trace;
+pub(crate) use rows::arrow as arrow_error;
 use share::Share;
 use table::{Closed, Table};
 

@@ -201,6 +201,6 @@ pub(super) fn numbers(
     }
 }
 
-pub(super) fn arrow(error: arrow::error::ArrowError) -> Error {
+pub(crate) fn arrow(error: arrow::error::ArrowError) -> Error {
     Error::new(Kind::Software, format!("a snapshot could not be built: {error}"))
 }

@@ -30,6 +30,8 @@ pub struct Kernel {
     cgroup: PathBuf,
     types: OnceCell<Result<Btf>>,
     functions: OnceCell<Vec<String>>,
+    /// Files of programs may be read, for probes in them.
+    programs: bool,
 }
 
 impl Kernel {
@@ -42,14 +44,21 @@ impl Kernel {
             cgroup: "/sys/fs/cgroup".into(),
             types: OnceCell::new(),
             functions: OnceCell::new(),
+            programs: true,
         }
+    }
+
+    /// The kernel that is running, for somebody who may not have this process read the files of programs.
+    #[must_use]
+    pub fn without_programs() -> Self {
+        Self { programs: false, ..Self::running() }
     }
 
     /// A kernel that is described in these folders and this file, such as one that was recorded.
     #[must_use]
     pub fn described(tracefs: PathBuf, btf: PathBuf, cgroup: PathBuf) -> Self {
         let (types, functions) = (OnceCell::new(), OnceCell::new());
-        Self { tracefs: vec![tracefs], btf, cgroup, types, functions }
+        Self { tracefs: vec![tracefs], btf, cgroup, types, functions, programs: true }
     }
 
     /// The points that are meant by what is written; an error that names the nearest points if there are none. Those
@@ -65,6 +74,10 @@ impl Kernel {
 
     /// As [`Kernel::points`], however many they are.
     pub(crate) fn matching(&self, pattern: &Pattern, pid: Option<u32>) -> Result<Vec<Attach>> {
+        if !self.programs && matches!(pattern, Pattern::Uprobe { .. } | Pattern::Usdt { .. }) {
+            return Err(Error::new(Kind::NoPermission, "a daemon attaches no probes in programs")
+                .help("use a probe of the kernel, or run it yourself with the privilege to"));
+        }
         let points: Vec<Attach> = match pattern {
             Pattern::Tracepoint { category, name } => {
                 let events = tracefs::events(&self.tracefs)?;

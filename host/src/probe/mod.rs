@@ -12,7 +12,7 @@ mod describe;
 mod expression;
 mod fields;
 mod flaw;
-mod glob;
+pub(crate) mod glob;
 pub(crate) mod kernel;
 mod list;
 mod locate;
@@ -27,6 +27,7 @@ mod resolve;
 mod tracefs;
 pub(crate) mod unit;
 mod usdt;
+pub(crate) mod used;
 
 pub(crate) use attach::pattern;
 pub(crate) use binary::entry;

@@ -1,7 +1,7 @@
 //! From what is asked for to what the kernel side executes: the expressions of one table, at each of its probes.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use toml::Spanned;
@@ -13,6 +13,7 @@ use super::kernel::Kernel;
 use super::meaning::Meaning;
 use super::record::Record;
 use super::resolve::{Saved, Scope, Start, as_text};
+use super::used;
 use crate::error::Result as WeirResult;
 use crate::kernel::code;
 use crate::table::{
@@ -65,6 +66,8 @@ pub(crate) struct Resolved {
     pub(crate) keys: Vec<KeyColumn>,
     pub(crate) measures: Vec<MeasureColumn>,
     pub(crate) saved: u32,
+    /// What the expressions name, as it is written.
+    pub(crate) names: BTreeSet<String>,
 }
 
 type Result<T> = std::result::Result<T, (Part, Flaw)>;
@@ -75,6 +78,17 @@ struct Parsed {
     pair: Option<(Node, Node)>,
     keys: Vec<(String, Node)>,
     measures: Vec<(String, Measure)>,
+}
+
+impl Parsed {
+    fn names(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        let pair = self.pair.iter().flat_map(|(start, end)| [start, end]);
+        let keys = self.keys.iter().map(|(_, node)| node);
+        self.filter.iter().chain(pair).chain(keys).for_each(|node| used::of_expression(node, &mut names));
+        self.measures.iter().for_each(|(_, measure)| used::of_measure(measure, &mut names));
+        names
+    }
 }
 
 impl<'a> Points<'a> {
@@ -89,8 +103,9 @@ impl<'a> Points<'a> {
     /// Resolves a table's expressions at every probe.
     pub(crate) fn resolve(&self, written: &Written<'_>) -> Result<Resolved> {
         let parsed = parse(written)?;
+        let used = RefCell::new(parsed.names());
         let start = self.starts.first().map(|(attach, record)| Start {
-            scope: self.scope(attach, record, 0, None),
+            scope: self.scope(attach, record, 0, None, &used),
             saved: RefCell::default(),
             part: Cell::new(Part::Filter),
         });
@@ -101,9 +116,10 @@ impl<'a> Points<'a> {
             keys: Vec::new(),
             measures: Vec::new(),
             saved: 0,
+            names: BTreeSet::new(),
         };
         for (number, (attach, record)) in (0u64..).zip(&self.ends) {
-            let scope = self.scope(attach, record, number, start.as_ref());
+            let scope = self.scope(attach, record, number, start.as_ref(), &used);
             let (probe, keys, measures) = end(&scope, &parsed, &names)?;
             if number == 0 {
                 (resolved.keys, resolved.measures) = (keys, measures);
@@ -115,9 +131,10 @@ impl<'a> Points<'a> {
         let saved = start.map(|start| start.saved.into_inner()).unwrap_or_default();
         resolved.saved = saved.len().min(SAVED) as u32;
         for (number, (attach, record)) in (0u64..).zip(&self.starts) {
-            let scope = self.scope(attach, record, number, None);
+            let scope = self.scope(attach, record, number, None, &used);
             resolved.starts.push(begin(&scope, &parsed, &saved)?);
         }
+        resolved.names = used.into_inner();
         Ok(resolved)
     }
 
@@ -127,8 +144,9 @@ impl<'a> Points<'a> {
         record: &'b Record,
         number: u64,
         start: Option<&'b Start<'b>>,
+        names: &'b RefCell<BTreeSet<String>>,
     ) -> Scope<'b> {
-        Scope { kernel: self.kernel, attach, record, number, start }
+        Scope { kernel: self.kernel, attach, record, number, start, names }
     }
 
     /// The names of the probes, by their numbers.
@@ -480,7 +498,7 @@ fn same(
 }
 
 /// Whose events a table counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Whose {
     Process(u32),
     /// A control group's, by its id. Those of groups below it are not among them.

@@ -1,6 +1,7 @@
 //! From what is written to what it means at one probe.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -14,6 +15,7 @@ use super::names;
 use super::nearest::did_you_mean;
 use super::plan::Part;
 use super::record::{ADDRESS, Content, Record, Type};
+use super::used;
 use crate::table::{
     Access, Arithmetic, Attach, Builtin, Comparison, Condition, Memory, Text, TextComparison, Value,
 };
@@ -63,6 +65,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) number: u64,
     /// At the end of a span: where it starts, and what is to be saved there.
     pub(crate) start: Option<&'a Start<'a>>,
+    /// What they name, as it is written.
+    pub(crate) names: &'a RefCell<BTreeSet<String>>,
 }
 
 /// The start of a span, as expressions at its end see it.
@@ -597,6 +601,9 @@ impl Scope<'_> {
             return Err(Flaw::new(span, "texts can be compared with what is written only")
                 .help("write `comm == \"bash\"`"));
         }
+        if (is_kernel_address(&a) || is_kernel_address(&b)) && !opaque(op, &a, &b) {
+            self.names.borrow_mut().insert(used::ADDRESS.to_owned());
+        }
         let (a, b) = (self.comparable(a, left)?, self.comparable(b, right)?);
         for (number, other, node) in [(&a, &b, right), (&b, &a, left)] {
             let Some(written) = other.written().filter(|_| !number.literal) else { continue };
@@ -697,6 +704,20 @@ impl Scope<'_> {
             other => as_number(other, node).map(|number| Condition::Nonzero(number.value)),
         }
     }
+}
+
+fn is_kernel_address(meaning: &Meaning) -> bool {
+    matches!(meaning, Meaning::Pointer { access, .. } if *access != Access::User)
+}
+
+/// Whether a comparison tells an address only from another one, or from none.
+fn opaque(op: Comparison, left: &Meaning, right: &Meaning) -> bool {
+    let id = |meaning: &Meaning| match meaning {
+        Meaning::Pointer { .. } => true,
+        Meaning::Number(number) => number.written() == Some(0),
+        _ => false,
+    };
+    matches!(op, Comparison::Equal | Comparison::NotEqual) && id(left) && id(right)
 }
 
 fn as_number(meaning: Meaning, node: &Node) -> Result<Number> {

@@ -61,6 +61,15 @@ pub struct Compiled {
     code: Code,
 }
 
+impl Compiled {
+    /// With these tables granted to it.
+    #[must_use]
+    pub fn with_tables(mut self, tables: Vec<(Arc<str>, SchemaRef)>) -> Self {
+        self.plugin.tables = tables;
+        self
+    }
+}
+
 /// Compiles plugins as the user of a sandbox. Takes seconds, and needs nothing of the sandbox itself.
 #[derive(Clone, Debug)]
 pub struct Compiler(Arc<Identity>);
@@ -238,7 +247,9 @@ impl Sandbox {
             let mut empty = Vec::new();
             ring::encode(&mut empty, &RecordBatch::new_empty(schema.clone()))
                 .map_err(std::io::Error::other)?;
-            Ok(GrantedTable { table: *table, name: name.to_string(), empty })
+            // A daemon's names of tables say whose they are, too, before a slash.
+            let name = name.rsplit('/').next().unwrap_or_default().to_owned();
+            Ok(GrantedTable { table: *table, name, empty })
         };
         let order = Order::Load {
             plugin: small(number),

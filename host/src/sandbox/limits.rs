@@ -8,7 +8,7 @@ use std::time::Duration;
 /// A tenant with endless plugins: each is a compiled component, kept in memory, and a descriptor at exec.
 pub(super) const PLUGINS: usize = 64;
 /// A component made to be read rather than run. The compiler's own bounds come on top.
-pub(super) const COMPONENT_BYTES: usize = 64 << 20;
+pub(crate) const COMPONENT_BYTES: usize = 64 << 20;
 /// Compiled code that is far larger than what it was compiled from.
 pub(super) const COMPILED_BYTES: usize = 256 << 20;
 /// A component that makes Cranelift compile for ever: processor time of the compiler.

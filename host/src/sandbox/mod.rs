@@ -56,6 +56,8 @@ use arrow::datatypes::SchemaRef;
 use crate::error::Kind;
 use crate::event::Output;
 pub use handle::{Compiled, Compiler, Room, Sandbox};
+pub(crate) use limits::COMPONENT_BYTES;
+pub(crate) use ring::{decode, encode};
 pub use wire::Used;
 
 /// A setting that the operator gives to a plugin.

@@ -100,7 +100,7 @@ impl Slot {
 }
 
 /// Writes a batch as an Arrow stream.
-pub(super) fn encode(writer: impl io::Write, batch: &RecordBatch) -> Result<(), ArrowError> {
+pub(crate) fn encode(writer: impl io::Write, batch: &RecordBatch) -> Result<(), ArrowError> {
     let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)?;
     let mut writer = StreamWriter::try_new_with_options(writer, &batch.schema(), options)?;
     writer.write(batch)?;
@@ -108,7 +108,7 @@ pub(super) fn encode(writer: impl io::Write, batch: &RecordBatch) -> Result<(), 
 }
 
 /// Reads it again. The batch's columns refer to the buffer.
-pub(super) fn decode(mut stream: Buffer) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn decode(mut stream: Buffer) -> Result<RecordBatch, ArrowError> {
     let batch = StreamDecoder::new().decode(&mut stream)?;
     batch.ok_or_else(|| ArrowError::IpcError("the stream has no batch".to_owned()))
 }

@@ -4,7 +4,7 @@
 mod attach;
 mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use attach::{Attach, PerfEvent, Period};
@@ -162,6 +162,8 @@ pub struct TableSpec {
     pub measures: Vec<MeasureColumn>,
     /// How many values the start of a span saves.
     pub saved: u32,
+    /// What its expressions name, as it is written: `comm`, `args.ret`. What more there is `probe::used` says.
+    pub names: BTreeSet<String>,
     /// How many rows an interval can have before keys overflow.
     pub rows: u32,
     /// Count Weir's own processes too.

@@ -76,6 +76,9 @@ pub enum Builtin {
     Cpu,
     Numa,
     Cgroup,
+    /// Of the control groups in which the task's own is, the one so many levels below the root; 0 if it is not so
+    /// deep.
+    Ancestor(u32),
     /// The clock, in nanoseconds.
     Now,
     /// The address of the running task, of which the kernel knows the type.

@@ -66,6 +66,30 @@ fn what_is_not_there_is_said_to_be_missing() {
 }
 
 #[test]
+fn a_plugin_of_another_digest_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = |name: &str, digest: &str| {
+        let path = folder.path().join(name);
+        let text = format!(
+            "[tables.t]\non = \"interval:s:1\"\nshow = {{ n = \"count()\" }}\n\
+             [plugins.p]\ncomponent = \"p.wasm\"\ndigest = \"sha256:{digest}\"\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    std::fs::write(folder.path().join("p.wasm"), "abc").unwrap();
+    let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let other = config("other.toml", &"0".repeat(64));
+    let other = other.to_str().unwrap();
+    let message = format!("p.wasm is sha256:{abc}, and the configuration wants sha256:{}\n", "0".repeat(64));
+    assert_fails(&["check", "-c", other], 65, &message);
+    assert_fails(&["run", "-c", other, "--duration", "1s"], 65, &message);
+    // With the right one it is looked at.
+    let same = config("same.toml", abc);
+    assert_fails(&["check", "-c", same.to_str().unwrap()], 65, "plugin p: is not WebAssembly");
+}
+
+#[test]
 fn a_recording_is_not_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let recording = recording(folder.path(), true);

@@ -71,6 +71,7 @@ pub(crate) fn table(
             })
             .collect(),
         saved: 0,
+        names: std::collections::BTreeSet::new(),
         rows: 1000,
         include_self: false,
         budget: None,

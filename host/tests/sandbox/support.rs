@@ -72,6 +72,7 @@ pub(crate) fn table_schema() -> SchemaRef {
             measure("latency", MeasureKind::Hist(0), "ns"),
         ],
         saved: 0,
+        names: std::collections::BTreeSet::new(),
         rows: 1_000_000,
         include_self: false,
         budget: None,

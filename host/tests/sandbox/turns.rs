@@ -2,14 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use weir::event::Output;
-use weir::sandbox::Sandbox;
+use weir::sandbox::{Plugin, Sandbox};
 
 use crate::support::{assert_behaved, drain, interval, of, plugin, reason, snapshot, turn, well_behaved};
 
 pub(crate) const TESTS: &[(&str, fn())] = &[
     ("a_snapshot_goes_in_and_an_answer_comes_out", a_snapshot_goes_in_and_an_answer_comes_out),
     ("the_plugins_that_ship_answer", the_plugins_that_ship_answer),
+    ("a_signed_plugin_runs_as_it_is", a_signed_plugin_runs_as_it_is),
     ("who_is_late_misses_the_interval", who_is_late_misses_the_interval),
     ("what_does_not_fit_the_ring_is_skipped", what_does_not_fit_the_ring_is_skipped),
     ("an_endless_loop_costs_its_own_turn", || costs_its_own_turn("endless_loop", &["deadline"])),
@@ -38,6 +41,18 @@ fn a_snapshot_goes_in_and_an_answer_comes_out() {
         assert_eq!(reason(answer), None, "{answer:?}");
     }
     assert_eq!(sandbox.skipped(), 0);
+}
+
+/// The sandbox does not ask whose signature it is: the section is skipped.
+fn a_signed_plugin_runs_as_it_is() {
+    let first = BASE64_STANDARD.encode([b"ED".as_slice(), &[0; 72]].concat());
+    let second = BASE64_STANDARD.encode([0; 64]);
+    let text = format!("untrusted comment: \n{first}\ntrusted comment: \n{second}\n");
+    let unsigned = well_behaved();
+    let component = weir::trust::signed(unsigned.component.clone(), &text).unwrap();
+    assert!(component.len() > unsigned.component.len());
+    let mut sandbox = Sandbox::start(vec![Plugin { component, ..unsigned }]).unwrap();
+    assert_behaved(of(&turn(&mut sandbox, 0, &snapshot(10)), 0), 10, 1);
 }
 
 fn the_plugins_that_ship_answer() {

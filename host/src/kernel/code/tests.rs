@@ -91,6 +91,11 @@ impl World {
         }
     }
 
+    /// The groups in which the task is, by their levels: few of them, so that tasks are in the same ones.
+    fn ancestor(&self, level: u64) -> u64 {
+        if level > self.random(80) % 4 { 0 } else { 1 + self.random(level) % 3 }
+    }
+
     fn comm(&self) -> &'static [u8] {
         [&b"a"[..], b"ab", b"ababababab"][(self.seed % 3) as usize]
     }
@@ -183,10 +188,19 @@ impl<'a> Machine<'a> {
                 if helper == helper::GET_ATTACH_COOKIE {
                     assert_eq!(to, Some(CONTEXT));
                 }
+                if helper == helper::GET_CURRENT_ANCESTOR_CGROUP_ID {
+                    let level = to.unwrap();
+                    self.calls.push((helper, level, 0));
+                    return self.answered(self.world.ancestor(level));
+                }
                 self.calls.push((helper, 0, 0));
                 self.world.answer(helper)
             }
         };
+        self.answered(result);
+    }
+
+    fn answered(&mut self, result: u64) {
         self.registers[1..=5].fill(None);
         self.registers[0] = Some(result);
     }
@@ -368,6 +382,10 @@ impl Meaning<'_> {
                 Builtin::Cpu => self.ask(helper::GET_SMP_PROCESSOR_ID),
                 Builtin::Numa => self.ask(helper::GET_NUMA_NODE_ID),
                 Builtin::Cgroup => self.ask(helper::GET_CURRENT_CGROUP_ID),
+                Builtin::Ancestor(level) => {
+                    self.calls.push((helper::GET_CURRENT_ANCESTOR_CGROUP_ID, level.into(), 0));
+                    world.ancestor(level.into())
+                }
                 Builtin::Now => self.ask(helper::KTIME_GET_NS),
                 Builtin::Task => self.ask(helper::GET_CURRENT_TASK_BTF),
                 Builtin::Cookie => self.ask(helper::GET_ATTACH_COOKIE),
@@ -551,6 +569,8 @@ fn any_leaf(at_start: bool) -> impl Strategy<Value = Value> {
         Builtin::Cpu,
         Builtin::Numa,
         Builtin::Cgroup,
+        Builtin::Ancestor(0),
+        Builtin::Ancestor(3),
         Builtin::Now,
         Builtin::Task,
         Builtin::Cookie,

@@ -1,0 +1,397 @@
+//! The commands that ask a daemon.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::net::Shutdown;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use clap::Args;
+
+use super::flow::wait;
+use super::signals::Signals;
+use super::workload;
+use super::{Format, answer, plugins, say, unreadable};
+use crate::error::{Error, Kind, Result};
+use crate::event::{Event, Output, Totals};
+use crate::serve::protocol::{self, Answer, Asked, Question, Start, Upload, schemas};
+use crate::serve::status::Status;
+use crate::sink::Sink;
+
+/// Where the daemon listens, unless [`SOCKET`] says otherwise.
+pub(super) const DEFAULT_SOCKET: &str = "/run/weir/weir.sock";
+const SOCKET: &str = "WEIR_SOCKET";
+
+#[derive(Debug, Args)]
+pub(super) struct StartJob {
+    /// The plugins
+    #[arg(value_name = "PLUGIN.wasm", required = true)]
+    plugins: Vec<PathBuf>,
+    /// The tables that they see, and the plugins' options
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+    /// The job's name; a job of that name is replaced [default: the first plugin's]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Stop {
+    /// The job
+    job: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Logs {
+    /// The job; all, if none is named
+    job: Option<String>,
+    /// Go on with what is put out from now on
+    #[arg(short, long)]
+    follow: bool,
+    /// What to write to standard output
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// What to write to standard output
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
+}
+
+/// The daemon's socket, if a daemon is to trace in this process's stead: one is named, or there is one and this process
+/// may not trace itself.
+pub(super) fn instead() -> Option<PathBuf> {
+    if let Some(socket) = std::env::var_os(SOCKET) {
+        return Some(socket.into());
+    }
+    let socket = PathBuf::from(DEFAULT_SOCKET);
+    (!crate::kernel::may_trace() && socket.exists()).then_some(socket)
+}
+
+fn socket() -> PathBuf {
+    std::env::var_os(SOCKET).map_or_else(|| DEFAULT_SOCKET.into(), PathBuf::from)
+}
+
+/// A question on its way, and what has been answered.
+struct Asking(UnixStream);
+
+impl Asking {
+    fn ask(socket: &Path, question: &Question, components: &[Vec<u8>]) -> Result<Self> {
+        let mut stream = UnixStream::connect(socket).map_err(|error| {
+            Error::new(Kind::Unavailable, format!("no daemon answers at {}: {error}", socket.display()))
+                .help(format!("start one with `weir serve`, or say with {SOCKET} where it listens"))
+        })?;
+        let other = || Error::new(Kind::Unavailable, "the daemon is of another build than this command");
+        protocol::greet(&mut stream)?;
+        if !protocol::greeted(&mut stream)? {
+            return Err(other());
+        }
+        protocol::send(&mut stream, question)?;
+        for component in components {
+            // The daemon may have refused by now, and says so.
+            if stream.write_all(component).is_err() {
+                break;
+            }
+        }
+        Ok(Self(stream))
+    }
+
+    /// The next answer; nothing if there is none any more.
+    fn next(&mut self) -> Result<Option<Answer>> {
+        match protocol::answer(&mut self.0) {
+            Ok(Answer::Failed(error)) => Err(error),
+            Ok(Answer::Refused(refused)) => Err(too_much(&refused)),
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn too_much(refused: &[(String, String)]) -> Error {
+    let mut message = "the daemon refuses it".to_owned();
+    for (code, what) in refused {
+        let _ = write!(message, "\n  {code}: {what}");
+    }
+    Error::new(Kind::NoPermission, message).help("the daemon's policy says who may have what")
+}
+
+fn silent() -> Error {
+    Error::new(Kind::Unavailable, "the daemon ended the connection")
+}
+
+/// A configuration's text, and the bytes of the plugins that it names.
+pub(super) fn of_file(path: &Path, added: &[PathBuf]) -> Result<(Asked, Vec<Upload>, Vec<Vec<u8>>)> {
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    // All but this is the daemon's to read, which knows the kernel.
+    let table: toml::Table = toml::from_str(&text).unwrap_or_default();
+    let configured = table.get("plugins").and_then(toml::Value::as_table);
+    let mut files: Vec<(String, PathBuf)> = Vec::new();
+    for (name, plugin) in configured.into_iter().flatten() {
+        if let Some(component) = plugin.get("component").and_then(toml::Value::as_str) {
+            files.push((name.clone(), folder.join(component)));
+        }
+    }
+    files.extend(added.iter().map(|path| (stem(path), path.clone())));
+    let (uploads, components) = uploads(&files)?;
+    Ok((Asked::Text { text, path: path.display().to_string() }, uploads, components))
+}
+
+pub(super) fn of_plugins(added: &[PathBuf]) -> Result<(Vec<Upload>, Vec<Vec<u8>>)> {
+    uploads(&added.iter().map(|path| (stem(path), path.clone())).collect::<Vec<_>>())
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+fn uploads(files: &[(String, PathBuf)]) -> Result<(Vec<Upload>, Vec<Vec<u8>>)> {
+    let components = files.iter().map(|(_, path)| plugins::read(path)).collect::<Result<Vec<_>>>()?;
+    let upload = |((name, _), bytes): (&(String, PathBuf), &Vec<u8>)| Upload {
+        name: name.clone(),
+        bytes: bytes.len() as u64,
+    };
+    Ok((files.iter().zip(&components).map(upload).collect(), components))
+}
+
+/// Has the daemon trace, and passes on what it says, until a signal, the time, or the command's end.
+pub(super) fn trace(
+    socket: &Path,
+    (asked, plugins, components): (Asked, Vec<Upload>, Vec<Vec<u8>>),
+    duration: Option<Duration>,
+    start: workload::Start<'_>,
+    sink: &mut dyn Sink,
+    at_once: Option<fn()>,
+) -> Result<()> {
+    let signals = Signals::catch(at_once)?;
+    let question = Question::Start(Start { name: None, asked, plugins });
+    let mut asking = Asking::ask(socket, &question, &components)?;
+    let Some(Answer::Started { at, tables }) = asking.next()? else { return Err(silent()) };
+    sink.put(&Event::Start { at, tables: &schemas(tables)? })?;
+    let mut workload = start.go()?;
+    let end = duration.and_then(|duration| Instant::now().checked_add(duration));
+    let mut totals = Totals::default();
+    let (mut ended, mut stopping) = (SystemTime::UNIX_EPOCH, false);
+    loop {
+        let mut readable = vec![asking.0.as_fd()];
+        if !stopping {
+            readable.push(signals.as_fd());
+            readable.extend(workload.as_ref().map(AsFd::as_fd));
+            readable.extend(sink.input());
+        }
+        wait(&readable, end.filter(|_| !stopping))?;
+        sink.tend()?;
+        if has_answer(&asking.0)? {
+            match asking.next()? {
+                None => return Err(silent()),
+                Some(Answer::Ended) => break,
+                Some(answer) => pass_on(answer, sink, &mut totals, &mut ended)?,
+            }
+        }
+        let over = signals.came() || sink.closed() || end.is_some_and(|end| Instant::now() >= end);
+        let done = match &mut workload {
+            Some(workload) => workload.has_ended()?,
+            None => false,
+        };
+        if !stopping && (over || done) {
+            // The daemon finishes the interval, and says that it has.
+            asking.0.shutdown(Shutdown::Write)?;
+            stopping = true;
+        }
+    }
+    sink.put(&Event::End { at: ended, totals: &totals })
+}
+
+fn has_answer(socket: &UnixStream) -> Result<bool> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut fds = [PollFd::new(socket, PollFlags::IN)];
+    Ok(poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0))
+}
+
+fn pass_on(answer: Answer, sink: &mut dyn Sink, totals: &mut Totals, ended: &mut SystemTime) -> Result<()> {
+    match answer {
+        Answer::Snapshot(table) => {
+            let snapshot = table.snapshot()?;
+            let interval = snapshot.interval;
+            let end = interval.began.checked_add(interval.length).unwrap_or(interval.began);
+            if end > *ended {
+                *ended = end;
+                totals.intervals += 1;
+                totals.elapsed = totals.elapsed.saturating_add(interval.length);
+            }
+            totals.add(&snapshot.coverage);
+            sink.put(&Event::Snapshot(&snapshot))
+        }
+        Answer::Detached { table, interval, message } => {
+            sink.put(&Event::Detached { table: &table, interval, message: &message })
+        }
+        Answer::Plugin { plugin, interval, output, .. } => {
+            match &output {
+                Output::Fault { reason, .. } if reason == "skipped" => totals.plugin_skipped += 1,
+                Output::Fault { .. } => totals.plugin_faults += 1,
+                _ => {}
+            }
+            sink.put(&Event::Plugin { plugin: &plugin, interval, output: &output })
+        }
+        Answer::Lost(number) => {
+            say("note", &format_args!("{number} answers were lost, because they were not read in time"));
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn start(asked: &StartJob) -> Result<()> {
+    let (text, plugins, components) = of_file(&asked.config, &[])?;
+    // Plugins of the configuration are not started unless they are named.
+    drop((plugins, components));
+    let (plugins, components) = of_plugins(&asked.plugins)?;
+    let name = asked.name.clone().or_else(|| plugins.first().map(|plugin| plugin.name.clone()));
+    let shown = name.clone().unwrap_or_default();
+    let mut asking =
+        Asking::ask(&socket(), &Question::Start(Start { name, asked: text, plugins }), &components)?;
+    match asking.next()? {
+        Some(Answer::Started { .. }) => answer(&format!("{shown} is started\n")),
+        _ => Err(silent()),
+    }
+}
+
+pub(super) fn stop(asked: &Stop) -> Result<()> {
+    match Asking::ask(&socket(), &Question::Stop { job: asked.job.clone() }, &[])?.next()? {
+        Some(Answer::Done(done)) => answer(&format!("{done}\n")),
+        _ => Err(silent()),
+    }
+}
+
+pub(super) fn logs(asked: &Logs) -> Result<()> {
+    let question = Question::Logs { job: asked.job.clone(), follow: asked.follow };
+    let mut asking = Asking::ask(&socket(), &question, &[])?;
+    let mut sink = asked.format.sink(true);
+    while let Some(said) = asking.next()? {
+        if let Answer::Plugin { job, plugin, interval, output, .. } = &said {
+            let plugin = format!("{job}/{plugin}");
+            sink.put(&Event::Plugin { plugin: &plugin, interval: *interval, output })?;
+        }
+        if sink.closed() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn ask_status() -> Result<Status> {
+    match Asking::ask(&socket(), &Question::Status, &[])?.next()? {
+        Some(Answer::Status(status)) => Ok(status),
+        _ => Err(silent()),
+    }
+}
+
+pub(super) fn status(show: &Show) -> Result<()> {
+    let status = ask_status()?;
+    if matches!(show.format, Format::Json) {
+        return json(&status);
+    }
+    let interval = humantime::format_duration(Duration::from_nanos(status.interval_ns));
+    let mut text = format!("{} intervals of {interval}\n", status.intervals);
+    for tenant in &status.tenants {
+        let _ = write!(text, "\n{}: {} jobs", tenant.tenant, tenant.jobs.len());
+        for (number, what) in [(tenant.refused, "refused"), (tenant.replaced, "sandboxes replaced")] {
+            if number > 0 {
+                let _ = write!(text, ", {number} {what}");
+            }
+        }
+        text.push('\n');
+        for job in &tenant.jobs {
+            let (tables, plugins) = (job.tables.len(), job.plugins.len());
+            let _ = write!(text, "  {}: {tables} tables, {plugins} plugins", job.job);
+            if let Some((from, to)) = &job.not_covered {
+                let _ = write!(text, "; not counted from {from} to {to}");
+            }
+            text.push('\n');
+        }
+    }
+    answer(&text)
+}
+
+fn json(value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string(value).map_err(|error| Error::new(Kind::Software, error.to_string()))?;
+    answer(&format!("{text}\n"))
+}
+
+/// Columns, each as wide as it has to be.
+fn columns(rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> =
+            row.iter().enumerate().map(|(column, cell)| format!("{cell:<0$}", width(column))).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+pub(super) fn tables(show: &Show) -> Result<()> {
+    let status = ask_status()?;
+    if matches!(show.format, Format::Json) {
+        return json(&status);
+    }
+    let head = ["TENANT", "JOB", "TABLE", "EVENTS", "OVERFLOW", "MISSED", "KERNEL"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for tenant in &status.tenants {
+        for job in &tenant.jobs {
+            rows.extend(job.tables.iter().map(|table| {
+                let account = &table.account;
+                let unsure = if account.missed_reliable { "" } else { "?" };
+                let kernel = humantime::format_duration(Duration::from_micros(account.kernel_ns / 1_000));
+                vec![
+                    tenant.tenant.clone(),
+                    job.job.clone(),
+                    table.table.clone(),
+                    account.events.to_string(),
+                    account.overflow.to_string(),
+                    format!("{}{unsure}", account.missed),
+                    if account.detached { "detached".to_owned() } else { kernel.to_string() },
+                ]
+            }));
+        }
+    }
+    answer(&columns(&rows))
+}
+
+pub(super) fn plugins(show: &Show) -> Result<()> {
+    let status = ask_status()?;
+    if matches!(show.format, Format::Json) {
+        return json(&status);
+    }
+    let head = ["TENANT", "JOB", "PLUGIN", "STATE", "CALLS", "FAULTS", "TIME", "MEMORY", "LAST FAULT"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for tenant in &status.tenants {
+        for job in &tenant.jobs {
+            rows.extend(job.plugins.iter().map(|plugin| {
+                let account = &plugin.account;
+                let time = humantime::format_duration(Duration::from_micros(account.processor_ns / 1_000));
+                let fault = plugin.fault.as_ref();
+                vec![
+                    tenant.tenant.clone(),
+                    job.job.clone(),
+                    plugin.plugin.clone(),
+                    plugin.state.clone(),
+                    account.calls.to_string(),
+                    account.faults.values().sum::<u64>().to_string(),
+                    time.to_string(),
+                    format!("{} KiB", account.memory_peak >> 10),
+                    fault.map_or_else(String::new, |(reason, message)| format!("{reason}: {message}")),
+                ]
+            }));
+        }
+    }
+    answer(&columns(&rows))
+}

@@ -1,0 +1,117 @@
+//! A table as it may be attached for a tenant: its scope is a part of its filters, before everything else.
+
+use super::Peer;
+use super::grant::{Grant, Scope};
+use super::memory::is_of_task;
+use crate::cgroup;
+use crate::error::{Error, Kind, Result};
+use crate::kernel::code;
+use crate::snapshot::{Coverage, Spans};
+use crate::table::{Arithmetic, Builtin, Comparison, Condition, TableSpec, Value};
+
+/// The first namespace of control groups (`enum proc_ns_inode` in include/linux/proc_ns.h). In another one, levels are
+/// not those that the kernel counts.
+const FIRST_NAMESPACE: &str = "cgroup:[4026531835]";
+
+impl Grant {
+    /// The table as it may be attached for this peer: with the scope in its filters, its rows and its budget bounded.
+    /// For a table that [`Grant::check`] has nothing against.
+    pub fn scoped(&self, table: &TableSpec, peer: &Peer) -> Result<TableSpec> {
+        let mut table = table.clone();
+        table.rows = table.rows.min(u32::try_from(self.limits.rows).unwrap_or(u32::MAX));
+        table.budget = Some(self.budget(&table).min(self.limits.kernel));
+        if let Some(condition) = self.scope.condition(peer)? {
+            put(&mut table, &condition)?;
+        }
+        Ok(table)
+    }
+}
+
+/// Puts a scope's condition into all that a table does.
+pub(super) fn put(table: &mut TableSpec, scope: &Condition) -> Result<()> {
+    for probe in table.probes.iter_mut().chain(&mut table.starts) {
+        if !is_of_task(&probe.attach) {
+            let message = format!("{} is not of the task that runs there", probe.attach);
+            return Err(Error::new(Kind::NoPermission, message));
+        }
+        probe.filter = Some(match probe.filter.take() {
+            Some(filter) => Condition::And(Box::new(scope.clone()), Box::new(filter)),
+            None => scope.clone(),
+        });
+        if let Some(pair) = probe.pair.take() {
+            let pair = within(scope, pair);
+            code::check_value(&pair)?;
+            probe.pair = Some(pair);
+        }
+    }
+    Ok(())
+}
+
+/// The key of a pair, which an end looks up and takes away before its filter is asked. Starts that are kept have odd
+/// keys, and what is not of the scope has 0: it finds none, and takes none away. For that, a key loses its highest bit.
+fn within(scope: &Condition, pair: Value) -> Value {
+    let calculate = |op, left, right| Value::Arithmetic {
+        op,
+        signed: false,
+        left: Box::new(left),
+        right: Box::new(right),
+    };
+    let shifted = calculate(Arithmetic::Left, pair, Value::Constant(1));
+    let odd = calculate(Arithmetic::Or, shifted, Value::Constant(1));
+    calculate(Arithmetic::Multiply, odd, Value::Truth(Box::new(scope.clone())))
+}
+
+impl Scope {
+    /// What holds of the events that a peer may see, if not all of them.
+    fn condition(self, peer: &Peer) -> Result<Option<Condition>> {
+        let is = |builtin, id| Condition::Compare {
+            op: Comparison::Equal,
+            signed: true,
+            left: Value::Builtin(builtin),
+            right: Value::Constant(id),
+        };
+        Ok(match self {
+            Self::All => None,
+            Self::User => Some(is(Builtin::Uid, peer.uid.into())),
+            Self::Cgroup => {
+                let (id, level) = group(peer)?;
+                Some(is(Builtin::Ancestor(level), id))
+            }
+        })
+    }
+}
+
+/// The id of a peer's control group, and how many levels it is below the root.
+fn group(peer: &Peer) -> Result<(u64, u32)> {
+    let failed = |why: String| {
+        Error::new(
+            Kind::NoPermission,
+            format!("the control group of process {} is not known: {why}", peer.pid),
+        )
+    };
+    let Some(path) = peer.cgroup.as_deref() else {
+        return Err(failed("it has none of version 2".to_owned()));
+    };
+    let namespace = std::fs::read_link("/proc/self/ns/cgroup").unwrap_or_default();
+    if namespace.to_str() != Some(FIRST_NAMESPACE) {
+        return Err(failed("Weir runs in a namespace of control groups".to_owned()));
+    }
+    let root = cgroup::mount().map_err(|error| failed(error.to_string()))?;
+    let root = root.ok_or_else(|| failed("none of version 2 are mounted".to_owned()))?;
+    cgroup::find(&root, path).map_err(|error| failed(format!("{path}: {error}")))
+}
+
+/// A coverage as a tenant with this scope may see it. What counts others' events too tells of them: what was missed is
+/// only yes or no, and ends without a start and the programs' runs are left out.
+#[must_use]
+pub fn blurred(coverage: Coverage, scope: Scope) -> Coverage {
+    if scope == Scope::All {
+        return coverage;
+    }
+    Coverage {
+        missed: coverage.missed.min(1),
+        kernel: None,
+        spans: coverage.spans.map(|spans| Spans { ends_unmatched: 0, ..spans }),
+        ..coverage
+    }
+}

@@ -1,0 +1,300 @@
+//! Connections: a thread each, which does what takes time (receiving, resolving, compiling) and asks the engine for the
+//! rest. Whatever a client sends, or does not, costs its own connection.
+
+use std::io::{self, Read};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::EventfdFlags;
+
+use super::engine::Command;
+use super::job::{Wanted, WantedPlugin};
+use super::peer;
+use super::protocol::{self, Answer, Asked, QUESTION_BYTES, Question, Start, UPLOADS};
+use super::stream::Stream;
+use crate::config::Config;
+use crate::error::{Error, Kind, Result};
+use crate::policy::Peer;
+use crate::probe::Kernel;
+use crate::sandbox::{COMPONENT_BYTES, Plugin};
+
+/// Clients that are connected at once, of all users: each has a thread.
+const CONNECTIONS: usize = 256;
+/// Of one user, so that none takes all.
+const OF_USER: usize = 32;
+/// A client that sends nothing, or reads nothing, for so long.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes of all plugins of one question.
+const UPLOAD_BYTES: u64 = 4 * COMPONENT_BYTES as u64;
+/// How often a connection looks whether its client is still there.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How connections reach the engine.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    pub(super) commands: SyncSender<Command>,
+    /// Readable when there is a command.
+    pub(super) bell: Arc<std::os::fd::OwnedFd>,
+}
+
+impl Line {
+    pub(super) fn new(commands: SyncSender<Command>) -> io::Result<Self> {
+        let bell = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Self { commands, bell: Arc::new(bell) })
+    }
+
+    /// False if there is no engine any more.
+    fn ask(&self, command: Command) -> bool {
+        let sent = self.commands.send(command).is_ok();
+        // It only fails if it has been rung very often already.
+        rustix::io::write(&self.bell, &1u64.to_ne_bytes()).unwrap_or_default();
+        sent
+    }
+}
+
+/// Takes connections until the process ends.
+pub(super) fn listen(listener: &UnixListener, line: &Line) {
+    let served = Arc::new(Served::default());
+    for socket in listener.incoming() {
+        let Ok(socket) = socket else {
+            // Out of descriptors: until some are closed, trying again at once would only burn the processor.
+            thread::sleep(LOOK);
+            continue;
+        };
+        let (line, served) = (line.clone(), served.clone());
+        let serve = move || {
+            if let Some(place) = Place::take(&served, &socket) {
+                drop(serve(&socket, &line, place.peer.clone(), place.number));
+            }
+        };
+        // Without a thread the connection is closed, and its client told so by that.
+        drop(thread::Builder::new().name("weir-client".to_owned()).spawn(serve));
+    }
+}
+
+/// Who is connected.
+#[derive(Debug, Default)]
+struct Served {
+    users: std::sync::Mutex<std::collections::HashMap<u32, usize>>,
+    all: AtomicUsize,
+    next: AtomicU64,
+}
+
+/// One connection's place among them.
+struct Place {
+    served: Arc<Served>,
+    peer: Peer,
+    number: u64,
+}
+
+impl Place {
+    fn take(served: &Arc<Served>, socket: &UnixStream) -> Option<Self> {
+        let peer = peer::of(socket).ok()?;
+        let mut users = served.users.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let of_user = users.entry(peer.uid).or_default();
+        if *of_user >= OF_USER || served.all.load(Ordering::Relaxed) >= CONNECTIONS {
+            return None;
+        }
+        *of_user += 1;
+        served.all.fetch_add(1, Ordering::Relaxed);
+        let number = served.next.fetch_add(1, Ordering::Relaxed);
+        Some(Self { served: served.clone(), peer, number })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut users = self.served.users.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(of_user) = users.get_mut(&self.peer.uid) {
+            *of_user -= 1;
+            if *of_user == 0 {
+                users.remove(&self.peer.uid);
+            }
+        }
+        self.served.all.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn serve(mut socket: &UnixStream, line: &Line, peer: Peer, number: u64) -> io::Result<()> {
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    protocol::greet(&mut socket)?;
+    if !protocol::greeted(&mut socket)? {
+        return Ok(());
+    }
+    let question = protocol::receive::<Question>(&mut socket, QUESTION_BYTES)?;
+    let (stream, answers) = Stream::new(number);
+    let asked = match question {
+        Question::Status => line.ask(Command::Status { peer, stream }),
+        Question::Logs { job, follow } => line.ask(Command::Logs { peer, job, follow, stream }),
+        Question::Stop { job } => line.ask(Command::Stop { peer, job, stream }),
+        Question::Start(start) => match begin(start, &mut socket, line, peer, stream)? {
+            Ok(asked) => asked,
+            Err(answer) => return protocol::send(&mut socket, &answer),
+        },
+    };
+    if !asked {
+        let gone = Error::new(Kind::Unavailable, "the daemon is ending");
+        return protocol::send(&mut socket, &Answer::Failed(gone));
+    }
+    pass_on(socket, &answers, line, number)
+}
+
+/// Passes answers on until the engine has no more. A client that closes its side wants no more, and gets what is left.
+fn pass_on(mut socket: &UnixStream, answers: &Receiver<Answer>, line: &Line, number: u64) -> io::Result<()> {
+    let mut told = false;
+    let sent = loop {
+        match answers.recv_timeout(LOOK) {
+            Ok(answer) => {
+                if let Err(error) = protocol::send(&mut socket, &answer) {
+                    break Err(error);
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break Ok(()),
+        }
+        if !told && has_closed(socket) {
+            told = true;
+            line.ask(Command::Closed { stream: number });
+        }
+    };
+    if sent.is_err() {
+        line.ask(Command::Closed { stream: number });
+    }
+    sent
+}
+
+/// Whether the client has closed its side: it sends nothing after its question.
+fn has_closed(socket: &UnixStream) -> bool {
+    let flags = rustix::net::RecvFlags::DONTWAIT | rustix::net::RecvFlags::PEEK;
+    !matches!(
+        rustix::net::recv(socket, &mut [0u8; 1], flags),
+        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR)
+    )
+}
+
+/// Receives a job's plugins, resolves it, and has the engine begin it. An answer if that is refused.
+fn begin(
+    start: Start,
+    socket: &mut &UnixStream,
+    line: &Line,
+    peer: Peer,
+    stream: Stream,
+) -> io::Result<std::result::Result<bool, Answer>> {
+    let bytes = match sizes(&start) {
+        Ok(()) => receive(&start, socket)?,
+        Err(error) => return Ok(Err(Answer::Failed(error))),
+    };
+    // The administrator may have the daemon read the files of programs.
+    let kernel = if peer.uid == 0 { Kernel::running() } else { Kernel::without_programs() };
+    let wanted = match wanted(start, bytes, &kernel) {
+        Ok(wanted) => Arc::new(wanted),
+        Err(error) => return Ok(Err(Answer::Failed(error))),
+    };
+    Ok(ask(line, peer, wanted, stream))
+}
+
+/// Has the engine begin a job.
+pub(super) fn ask(
+    line: &Line,
+    peer: Peer,
+    wanted: Arc<Wanted>,
+    stream: Stream,
+) -> std::result::Result<bool, Answer> {
+    let (reply, prepared) = channel();
+    line.ask(Command::Prepare { peer: peer.clone(), wanted: wanted.clone(), reply });
+    let gone = || Answer::Failed(Error::new(Kind::Unavailable, "the daemon is ending"));
+    let compiler = prepared.recv().map_err(|_| gone())??;
+    let compile = |plugin: &WantedPlugin| {
+        let Some(compiler) = &compiler else {
+            return Err(Error::new(Kind::Software, "a plugin without a compiler"));
+        };
+        compiler.compile(Plugin {
+            name: plugin.name.clone(),
+            component: plugin.component.to_vec(),
+            // They are known once they are attached.
+            tables: Vec::new(),
+            options: plugin.options.clone(),
+            limits: plugin.limits.clone(),
+        })
+    };
+    let compiled = wanted.plugins.iter().map(compile).collect::<Result<Vec<_>>>().map_err(Answer::Failed)?;
+    Ok(line.ask(Command::Begin { peer, wanted, compiled, stream }))
+}
+
+fn sizes(start: &Start) -> Result<()> {
+    let refuse = |what: String| Err(Error::new(Kind::Data, what));
+    if start.plugins.len() > UPLOADS {
+        return refuse(format!("{} plugins at once, and {UPLOADS} is the most", start.plugins.len()));
+    }
+    if let Some(large) = start.plugins.iter().find(|plugin| plugin.bytes > COMPONENT_BYTES as u64) {
+        return refuse(format!(
+            "plugin {}: the component has more than {} MiB",
+            large.name,
+            COMPONENT_BYTES >> 20
+        ));
+    }
+    if start.plugins.iter().map(|plugin| plugin.bytes).sum::<u64>() > UPLOAD_BYTES {
+        return refuse(format!("plugins of more than {} MiB at once", UPLOAD_BYTES >> 20));
+    }
+    Ok(())
+}
+
+fn receive(start: &Start, socket: &mut &UnixStream) -> io::Result<Vec<Vec<u8>>> {
+    let began = Instant::now();
+    let mut plugins = Vec::with_capacity(start.plugins.len());
+    for plugin in &start.plugins {
+        let mut component = Vec::new();
+        let mut left = plugin.bytes;
+        // A client that sends a byte now and then is never quite silent.
+        while left > 0 && began.elapsed() < PATIENCE * 4 {
+            let got = (&mut *socket).take(left.min(1 << 20)).read_to_end(&mut component)?;
+            if got == 0 {
+                break;
+            }
+            left -= got as u64;
+        }
+        if left > 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        plugins.push(component);
+    }
+    Ok(plugins)
+}
+
+/// A job, resolved against this kernel.
+pub(super) fn wanted(start: Start, components: Vec<Vec<u8>>, kernel: &Kernel) -> Result<Wanted> {
+    let config = match &start.asked {
+        Asked::Text { text, path } => Config::parse(text, Path::new(path), kernel)?,
+        Asked::Arguments(arguments) => Config::from_arguments(arguments, kernel)?,
+    };
+    let name_is_right = |name: &str| crate::config::is_name(name);
+    if let Some(name) = start.name.iter().find(|name| !name_is_right(name)) {
+        let message = format!("`{}` can be no job's name", name.escape_debug());
+        return Err(Error::new(Kind::Usage, message)
+            .help("a name has letters, digits, `-` and `_`, and begins with a letter or `_`"));
+    }
+    let mut plugins: Vec<WantedPlugin> = Vec::new();
+    for (upload, component) in start.plugins.into_iter().zip(components) {
+        if !name_is_right(&upload.name) || plugins.iter().any(|other| other.name == upload.name) {
+            let message = format!("`{}` can be no plugin's name here", upload.name.escape_debug());
+            return Err(Error::new(Kind::Usage, message)
+                .help("name it as no other, with letters, digits, `-` and `_`"));
+        }
+        let configured = config.plugins.iter().find(|plugin| plugin.name == upload.name);
+        plugins.push(WantedPlugin::new(upload.name, component, configured));
+    }
+    Ok(Wanted {
+        name: start.name,
+        interval: config.interval,
+        tables: config.tables,
+        plugins,
+        asked: Some(start.asked),
+        restored: false,
+    })
+}

@@ -1,0 +1,433 @@
+//! The daemon's one thread that owns everything: tables, tenants, and the intervals. Connections ask it things and wait;
+//! it waits for nobody.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::audit::Audit;
+use super::job::{Change, Job, JobPlugin, JobTable, Starting, Wanted};
+use super::protocol::{self, Answer};
+use super::status::Status;
+use super::store::{Kept, Note, Store};
+use super::stream::Stream;
+use super::tenant::{OPERATOR, TenantState};
+use crate::error::{Error, Kind, Result};
+use crate::kernel::Tables;
+use crate::policy::{Peer, Policy};
+use crate::sandbox::{Compiled, Compiler, Sandbox};
+use crate::table::TableSpec;
+
+/// What connections ask of the engine.
+#[derive(Debug)]
+pub(super) enum Command {
+    Status {
+        peer: Peer,
+        stream: Stream,
+    },
+    Logs {
+        peer: Peer,
+        job: Option<String>,
+        follow: bool,
+        stream: Stream,
+    },
+    Stop {
+        peer: Peer,
+        job: String,
+        stream: Stream,
+    },
+    /// Whether a job may begin, and what compiles its plugins.
+    Prepare {
+        peer: Peer,
+        wanted: Arc<Wanted>,
+        reply: Sender<std::result::Result<Option<Compiler>, Answer>>,
+    },
+    Begin {
+        peer: Peer,
+        wanted: Arc<Wanted>,
+        compiled: Vec<Compiled>,
+        stream: Stream,
+    },
+    /// The client of a connection is gone, or wants no more.
+    Closed {
+        stream: u64,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct Engine {
+    pub(super) tables: Tables,
+    pub(super) interval: Duration,
+    pub(super) policy: Policy,
+    pub(super) audit: Audit,
+    pub(super) store: Store,
+    pub(super) tenants: BTreeMap<Arc<str>, TenantState>,
+    pub(super) intervals: u64,
+    /// Jobs and tables that there have been, for names that are not given twice.
+    serial: u64,
+    /// Of a daemon before this one: when it was last there.
+    pub(super) last_seen: Option<SystemTime>,
+}
+
+impl Engine {
+    pub(super) fn new(interval: Duration, policy: Policy, audit: Audit, store: Store) -> Result<Self> {
+        Ok(Self {
+            tables: Tables::empty()?,
+            interval,
+            policy,
+            audit,
+            store,
+            tenants: BTreeMap::new(),
+            intervals: 0,
+            serial: 0,
+            last_seen: None,
+        })
+    }
+
+    pub(super) fn obey(&mut self, command: Command) {
+        match command {
+            Command::Status { peer, mut stream } => {
+                let status = self.status(&peer);
+                stream.put(status);
+            }
+            Command::Logs { peer, job, follow, stream } => self.logs(&peer, job, follow, stream),
+            Command::Stop { peer, job, stream } => self.stop(&peer, &job, stream),
+            Command::Prepare { peer, wanted, reply } => {
+                // Whoever asked may be gone.
+                drop(reply.send(self.prepare(&peer, &wanted)));
+            }
+            Command::Begin { peer, wanted, compiled, mut stream } => {
+                // It may be too much by now.
+                match self.prepare(&peer, &wanted) {
+                    Err(answer) => stream.put(answer),
+                    Ok(_) => self.begin(&peer, &wanted, compiled, stream),
+                }
+            }
+            Command::Closed { stream } => self.closed(stream),
+        }
+    }
+
+    /// Who somebody is here, by the kernel's account of them.
+    fn tenant_of(&self, peer: &Peer) -> Option<(Arc<str>, Option<Arc<crate::policy::Tenant>>)> {
+        if peer.uid == 0 || peer.uid == rustix::process::geteuid().as_raw() {
+            return Some((OPERATOR.into(), None));
+        }
+        self.policy.tenant(peer).map(|tenant| (tenant.name.clone(), Some(tenant.clone())))
+    }
+
+    fn state(&mut self, peer: &Peer) -> std::result::Result<(Arc<str>, &mut TenantState), Answer> {
+        let Some((name, grant)) = self.tenant_of(peer) else {
+            let what = format!("user {} is of no tenant, and may have nothing", peer.uid);
+            self.audit.note(peer, None, ("ask", None), &["tenant"], &[]);
+            return Err(Answer::Refused(vec![("tenant".to_owned(), what)]));
+        };
+        let state = self.tenants.entry(name.clone()).or_insert_with(|| TenantState::new(None));
+        state.grant = grant;
+        Ok((name, state))
+    }
+
+    fn status(&mut self, peer: &Peer) -> Answer {
+        let own = match self.state(peer) {
+            Ok((name, _)) => name,
+            Err(answer) => return answer,
+        };
+        let all = &*own == OPERATOR;
+        let tenants = self.tenants.iter().filter(|(name, _)| all || **name == own);
+        Answer::Status(Status {
+            schema: 1,
+            intervals: self.intervals,
+            interval_ns: crate::event::nanoseconds(self.interval),
+            tenants: tenants.map(|(name, state)| state.status(name)).collect(),
+        })
+    }
+
+    fn logs(&mut self, peer: &Peer, job: Option<String>, follow: bool, mut stream: Stream) {
+        let state = match self.state(peer) {
+            Ok((_, state)) => state,
+            Err(answer) => return stream.put(answer),
+        };
+        if let Some(job) = job.as_ref().filter(|job| !state.jobs.contains_key(*job)) {
+            return stream.put(no_job(job));
+        }
+        let wanted = state.jobs.iter().filter(|(name, _)| job.as_ref().is_none_or(|job| job == *name));
+        let mut past: Vec<&Answer> = wanted.flat_map(|(_, job)| job.outputs()).collect();
+        past.sort_by_key(|answer| match answer {
+            Answer::Plugin { at, .. } => Some(*at),
+            _ => None,
+        });
+        past.into_iter().for_each(|answer| stream.put(answer.clone()));
+        if follow {
+            state.followers.push((job, stream));
+        }
+    }
+
+    fn stop(&mut self, peer: &Peer, job: &str, mut stream: Stream) {
+        let tenant = match self.state(peer) {
+            Ok((name, state)) if state.jobs.contains_key(job) => name,
+            Ok(_) => return stream.put(no_job(job)),
+            Err(answer) => return stream.put(answer),
+        };
+        self.end(&tenant, job);
+        self.store.note(Note::Forget { tenant: tenant.clone(), job: job.to_owned() });
+        self.audit.note(peer, Some(&tenant), ("stop", Some(job)), &["done"], &[]);
+        stream.put(Answer::Done(format!("{job} is stopped")));
+    }
+
+    /// What is too much of a job, or else what compiles its plugins, if it has any.
+    fn prepare(&mut self, peer: &Peer, wanted: &Wanted) -> std::result::Result<Option<Compiler>, Answer> {
+        if wanted.interval != self.interval {
+            let interval = humantime::format_duration(self.interval);
+            let error = Error::new(Kind::Config, format!("the interval of this daemon is {interval}"))
+                .help(format!("leave it out, or write interval = \"{interval}\""));
+            return Err(Answer::Failed(error));
+        }
+        let (name, state) = self.state(peer)?;
+        let mut refused: Vec<(String, String)> = state
+            .refusals(wanted, Instant::now())
+            .into_iter()
+            .map(|refusal| (refusal.code.name().to_owned(), refusal.what))
+            .collect();
+        let job = wanted.name.as_ref().and_then(|name| state.jobs.get(name));
+        for plugin in &wanted.plugins {
+            let mut had = job.into_iter().flat_map(Job::lasting_plugins).map(|had| &had.wanted);
+            let installed = had.find(|had| had.name == plugin.name);
+            if let Err(refusal) = state.trusts(plugin, installed).map_err(Answer::Failed)? {
+                refused.push((
+                    refusal.code.name().to_owned(),
+                    format!("plugin `{}`: {}", plugin.name, refusal.message),
+                ));
+            }
+        }
+        if !refused.is_empty() {
+            state.refused += 1;
+            let (codes, details): (Vec<&str>, Vec<String>) =
+                refused.iter().map(|(code, what)| (code.as_str(), what.clone())).unzip();
+            let action = ("start", wanted.name.as_deref());
+            self.audit.note(peer, Some(&name), action, &codes, &details);
+            return Err(Answer::Refused(refused));
+        }
+        let compiler = (!wanted.plugins.is_empty()).then(|| state.compiler()).transpose();
+        compiler.map_err(Answer::Failed)
+    }
+
+    /// Attaches what is new of a job and adds its new plugins. What it had stays until they are configured.
+    fn begin(&mut self, peer: &Peer, wanted: &Wanted, compiled: Vec<Compiled>, mut stream: Stream) {
+        let tenant = match self.state(peer) {
+            Ok((name, _)) => name,
+            Err(answer) => return stream.put(answer),
+        };
+        self.serial += 1;
+        let name = wanted.name.clone().unwrap_or_else(|| format!("client-{}", self.serial));
+        let action = ("start", Some(name.as_str()));
+        match self.change(peer, &tenant, &name, wanted, compiled) {
+            Err(error) => {
+                self.audit.note(
+                    peer,
+                    Some(&tenant),
+                    action,
+                    &["failed"],
+                    std::slice::from_ref(&error.message),
+                );
+                stream.put(Answer::Failed(error));
+            }
+            Ok(change) => {
+                self.audit.note(peer, Some(&tenant), action, &["done"], &[]);
+                let job = self.tenants.get_mut(&tenant).and_then(|state| state.jobs.get_mut(&name));
+                let waiting = change.new_plugins.clone();
+                if let Some(job) = job {
+                    let keep = match (&wanted.name, &wanted.asked) {
+                        (Some(_), Some(asked)) => Some(Kept {
+                            peer: peer.clone(),
+                            name: name.clone(),
+                            asked: asked.clone(),
+                            plugins: wanted.plugins.clone(),
+                        }),
+                        _ => None,
+                    };
+                    job.starting = Some(Starting { stream, waiting, change, keep });
+                }
+                self.settle(&tenant, &name);
+            }
+        }
+    }
+
+    fn change(
+        &mut self,
+        peer: &Peer,
+        tenant: &Arc<str>,
+        name: &str,
+        wanted: &Wanted,
+        compiled: Vec<Compiled>,
+    ) -> Result<Change> {
+        let Some(state) = self.tenants.get_mut(tenant) else {
+            return Err(Error::new(Kind::Software, "a job of no tenant"));
+        };
+        let fresh = !state.jobs.contains_key(name);
+        if state.jobs.get(name).is_some_and(|job| job.starting.is_some()) {
+            return Err(Error::new(Kind::Unavailable, format!("{name} is being started already"))
+                .help("wait until it is"));
+        }
+        let (had_tables, had_plugins): (Vec<_>, Vec<_>) = match state.jobs.get(name) {
+            None => (Vec::new(), Vec::new()),
+            Some(job) => (
+                job.tables.iter().map(|table| (table.spec.clone(), table.full.clone())).collect(),
+                job.plugins.iter().map(|plugin| (plugin.wanted.clone(), plugin.number)).collect(),
+            ),
+        };
+
+        // Tables: those that are as they were stay attached, and lose nothing.
+        let mut change = Change { fresh, ..Change::default() };
+        let (mut added, mut specs) = (Vec::new(), Vec::new());
+        let mut of_job: BTreeMap<&str, Arc<str>> = BTreeMap::new();
+        for spec in &wanted.tables {
+            if let Some((_, full)) = had_tables.iter().find(|(had, _)| had == spec) {
+                of_job.insert(&spec.name, full.clone());
+                continue;
+            }
+            let full: Arc<str> = format!("{tenant}/{name}/{}/{}", self.serial, spec.name).into();
+            let scoped = match &state.grant {
+                Some(tenant) => tenant.grant.scoped(spec, peer)?,
+                None => TableSpec::clone(spec),
+            };
+            specs.push(Arc::new(TableSpec { name: full.to_string(), ..scoped }));
+            of_job.insert(&spec.name, full.clone());
+            added.push(JobTable::new(spec.clone(), full));
+        }
+        let selves: Vec<u32> = selves(state);
+        self.tables.change(&[], &specs, &selves)?;
+        state.attached(&specs, Instant::now());
+        change.new_tables = added.iter().map(|table| table.full.clone()).collect();
+        change.old_tables = had_tables
+            .iter()
+            .map(|(_, full)| full.clone())
+            .filter(|full| !of_job.values().any(|kept| kept == full))
+            .collect();
+        // A job that was there before the daemon ended is begun by the daemon itself.
+        let gap = self.last_seen.filter(|_| wanted.restored).map(|last_seen| (last_seen, SystemTime::now()));
+        let job = state.jobs.entry(name.to_owned()).or_insert_with(|| Job::new(wanted.name.is_some()));
+        job.not_covered = job.not_covered.or(gap);
+        job.tables.extend(added);
+
+        // Plugins: those that are as they were, and whose tables are, stay.
+        change.old_plugins = had_plugins.iter().map(|(_, number)| *number).collect();
+        for (plugin, compiled) in wanted.plugins.iter().zip(compiled) {
+            let tables: Vec<_> = job
+                .tables
+                .iter()
+                .filter(|table| of_job.values().any(|full| *full == table.full))
+                .filter(|table| {
+                    plugin.tables.as_ref().is_none_or(|tables| tables.iter().any(|t| t == table.name()))
+                })
+                .map(|table| (table.full.clone(), table.schema.clone()))
+                .collect();
+            let unchanged = !tables.iter().any(|(full, _)| change.new_tables.contains(full));
+            let stays = had_plugins.iter().find(|(had, _)| unchanged && had.is_like(plugin));
+            if let Some((_, number)) = stays {
+                change.old_plugins.remove(number);
+                continue;
+            }
+            let Some(sandbox) = &mut state.sandbox else { continue };
+            match sandbox.add(compiled.with_tables(tables)) {
+                Ok(number) => {
+                    change.new_plugins.insert(number);
+                    job.plugins.push(JobPlugin {
+                        wanted: plugin.clone(),
+                        number,
+                        configured: false,
+                        supervisor: Default::default(),
+                        fault: None,
+                        account: Default::default(),
+                    });
+                }
+                Err(error) => {
+                    self.take_back(tenant, name, &change);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(change)
+    }
+
+    /// Undoes a change.
+    pub(super) fn take_back(&mut self, tenant: &str, name: &str, change: &Change) {
+        self.remove(tenant, name, &change.new_tables, &change.new_plugins);
+        if let Some(state) = self.tenants.get_mut(tenant).filter(|_| change.fresh) {
+            state.jobs.remove(name);
+        }
+    }
+
+    fn remove(&mut self, tenant: &str, name: &str, tables: &BTreeSet<Arc<str>>, plugins: &BTreeSet<usize>) {
+        let Some(state) = self.tenants.get_mut(tenant) else { return };
+        plugins.iter().for_each(|number| state.forget(*number));
+        if let Some(job) = state.jobs.get_mut(name) {
+            job.tables.retain(|table| !tables.contains(&table.full));
+            job.plugins.retain(|plugin| !plugins.contains(&plugin.number));
+        }
+        let tables: Vec<Arc<str>> = tables.iter().cloned().collect();
+        // Nothing is attached, so nothing can fail.
+        drop(self.tables.change(&tables, &[], &[]));
+    }
+
+    /// Finishes a start whose plugins are all configured.
+    pub(super) fn settle(&mut self, tenant: &Arc<str>, name: &str) {
+        let Some(state) = self.tenants.get_mut(tenant) else { return };
+        let Some(job) = state.jobs.get_mut(name) else { return };
+        if job.starting.as_ref().is_none_or(|starting| !starting.waiting.is_empty()) {
+            return;
+        }
+        let Some(Starting { mut stream, change, keep, .. }) = job.starting.take() else { return };
+        let tables = job.tables.iter().filter(|table| !change.old_tables.contains(&table.full));
+        let tables: Result<Vec<_>> =
+            tables.map(|table| Ok((table.name().to_owned(), protocol::empty(&table.schema)?))).collect();
+        stream.put(match tables {
+            Ok(tables) => Answer::Started { at: SystemTime::now(), tables },
+            Err(error) => Answer::Failed(error),
+        });
+        if !job.kept {
+            job.client = Some(stream);
+        }
+        if let Some(job) = keep {
+            self.store.note(Note::Keep { tenant: tenant.clone(), job });
+        }
+        self.remove(tenant, name, &change.old_tables, &change.old_plugins);
+    }
+
+    /// Ends a job: what it has is gone.
+    pub(super) fn end(&mut self, tenant: &Arc<str>, name: &str) {
+        let Some(job) = self.tenants.get_mut(tenant).and_then(|state| state.jobs.get(name)) else { return };
+        let tables = job.tables.iter().map(|table| table.full.clone()).collect();
+        let plugins = job.plugins.iter().map(|plugin| plugin.number).collect();
+        self.remove(tenant, name, &tables, &plugins);
+        if let Some(state) = self.tenants.get_mut(tenant) {
+            state.jobs.remove(name);
+        }
+    }
+
+    pub(super) fn sandboxes(&self) -> impl Iterator<Item = &Sandbox> {
+        self.tenants.values().filter_map(|state| state.sandbox.as_ref())
+    }
+
+    fn closed(&mut self, stream: u64) {
+        for state in self.tenants.values_mut() {
+            state.followers.retain(|(_, follower)| follower.number != stream);
+            for job in state.jobs.values_mut() {
+                job.ending |= job.client.as_ref().is_some_and(|client| client.number == stream);
+                job.ending |=
+                    !job.kept && job.starting.as_ref().is_some_and(|start| start.stream.number == stream);
+            }
+        }
+    }
+}
+
+/// The processes that a tenant's tables leave out: the daemon, and the tenant's own sandbox, which would feed itself.
+pub(super) fn selves(state: &TenantState) -> Vec<u32> {
+    std::iter::once(std::process::id()).chain(state.sandbox.as_ref().map(Sandbox::pid)).collect()
+}
+
+fn no_job(job: &str) -> Answer {
+    Answer::Failed(
+        Error::new(Kind::Usage, format!("there is no job `{job}`"))
+            .help("`weir status` has the names of all"),
+    )
+}

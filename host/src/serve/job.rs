@@ -1,0 +1,231 @@
+//! What a tenant has running: tables, and the plugins that see them.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+use super::protocol::{Answer, Asked};
+use super::status::{JobStatus, PluginAccount, PluginStatus, TableAccount, TableStatus};
+use super::store::Kept;
+use super::stream::Stream;
+use super::supervise::Supervisor;
+use crate::config::PluginConfig;
+use crate::error::Result;
+use crate::event::Output;
+use crate::kernel::arrow_error;
+use crate::sandbox::{Limits, OptionValue};
+use crate::snapshot::{Coverage, Snapshot, schema};
+use crate::table::TableSpec;
+use crate::trust::Digest;
+
+/// Outputs that are kept for `weir logs`, and their bytes: a plugin that puts out much pushes out its own.
+const KEPT: usize = 1_000;
+const KEPT_BYTES: usize = 1 << 20;
+
+/// A job as it was asked for, resolved.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    /// It goes on by this name without a client.
+    pub(super) name: Option<String>,
+    pub(super) interval: Duration,
+    pub(super) tables: Vec<Arc<TableSpec>>,
+    pub(super) plugins: Vec<WantedPlugin>,
+    /// As it was written, for another daemon after this one; nothing for the daemon's own configuration, which that reads
+    /// again.
+    pub(super) asked: Option<Asked>,
+    /// It was there before the daemon ended.
+    pub(super) restored: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct WantedPlugin {
+    pub(super) name: String,
+    pub(super) digest: Digest,
+    pub(super) component: Arc<[u8]>,
+    /// All, if none are named.
+    pub(super) tables: Option<Vec<String>>,
+    pub(super) options: BTreeMap<String, OptionValue>,
+    pub(super) limits: Limits,
+}
+
+impl WantedPlugin {
+    /// A plugin's bytes, with what the configuration says of it.
+    pub(super) fn new(name: String, component: Vec<u8>, config: Option<&PluginConfig>) -> Self {
+        Self {
+            name,
+            digest: Digest::of(&component),
+            component: component.into(),
+            tables: config.and_then(|config| config.tables.clone()),
+            options: config.map(|config| config.options.clone()).unwrap_or_default(),
+            limits: config.map(|config| config.limits.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Another one of the same name does the same.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self == other
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) kept: bool,
+    /// Its client, which is told of every interval, if it is not kept.
+    pub(super) client: Option<Stream>,
+    pub(super) tables: Vec<JobTable>,
+    pub(super) plugins: Vec<JobPlugin>,
+    pub(super) starting: Option<Starting>,
+    /// Its client is gone, or wants no more: it ends with this interval.
+    pub(super) ending: bool,
+    /// It has had its last interval, and waits for what its plugins make of it.
+    pub(super) last: bool,
+    pub(super) not_covered: Option<(SystemTime, SystemTime)>,
+    outputs: VecDeque<(usize, Answer)>,
+    bytes: usize,
+}
+
+/// A job that waits for its plugins to be configured, in the place of what it had.
+#[derive(Debug)]
+pub(super) struct Starting {
+    pub(super) stream: Stream,
+    /// The plugins that have yet to say how that went.
+    pub(super) waiting: BTreeSet<usize>,
+    pub(super) change: Change,
+    /// What is written down once it went well.
+    pub(super) keep: Option<Kept>,
+}
+
+/// What of a job is new, and goes if it does not go well; and what is old, and goes if it does.
+#[derive(Debug, Default)]
+pub(super) struct Change {
+    pub(super) new_tables: BTreeSet<Arc<str>>,
+    pub(super) new_plugins: BTreeSet<usize>,
+    pub(super) old_tables: BTreeSet<Arc<str>>,
+    pub(super) old_plugins: BTreeSet<usize>,
+    /// There was no such job before.
+    pub(super) fresh: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct JobTable {
+    /// As it was asked for.
+    pub(super) spec: Arc<TableSpec>,
+    /// Its name among all tables of the daemon.
+    pub(super) full: Arc<str>,
+    pub(super) schema: SchemaRef,
+    pub(super) account: TableAccount,
+}
+
+#[derive(Debug)]
+pub(super) struct JobPlugin {
+    pub(super) wanted: WantedPlugin,
+    /// In the tenant's sandbox.
+    pub(super) number: usize,
+    pub(super) configured: bool,
+    pub(super) supervisor: Supervisor,
+    pub(super) fault: Option<(String, String)>,
+    pub(super) account: PluginAccount,
+}
+
+impl JobTable {
+    pub(super) fn new(spec: Arc<TableSpec>, full: Arc<str>) -> Self {
+        Self { schema: schema(&spec), spec, full, account: TableAccount::default() }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// The snapshot under the table's own name, as complete as its tenant is told.
+    pub(super) fn own(&self, snapshot: &Snapshot, coverage: Coverage) -> Result<Snapshot> {
+        let columns = snapshot.rows.columns().to_vec();
+        let rows = RecordBatch::try_new(self.schema.clone(), columns).map_err(arrow_error)?;
+        Ok(Snapshot { table: self.name().into(), interval: snapshot.interval, coverage, rows })
+    }
+
+    fn status(&self) -> TableStatus {
+        TableStatus { table: self.name().to_owned(), account: self.account.clone() }
+    }
+}
+
+impl JobPlugin {
+    fn status(&self) -> PluginStatus {
+        PluginStatus {
+            plugin: self.wanted.name.clone(),
+            digest: self.wanted.digest.to_string(),
+            state: if self.configured { self.supervisor.state() } else { "starting" }.to_owned(),
+            fault: self.fault.clone(),
+            account: self.account.clone(),
+        }
+    }
+}
+
+impl Job {
+    pub(super) fn new(kept: bool) -> Self {
+        Self {
+            kept,
+            client: None,
+            tables: Vec::new(),
+            plugins: Vec::new(),
+            starting: None,
+            ending: false,
+            last: false,
+            not_covered: None,
+            outputs: VecDeque::new(),
+            bytes: 0,
+        }
+    }
+
+    /// What it has, leaving out what it is about to lose.
+    pub(super) fn lasting_tables(&self) -> impl Iterator<Item = &JobTable> {
+        let old = self.starting.as_ref().map(|starting| &starting.change.old_tables);
+        self.tables.iter().filter(move |table| old.is_none_or(|old| !old.contains(&table.full)))
+    }
+
+    pub(super) fn lasting_plugins(&self) -> impl Iterator<Item = &JobPlugin> {
+        let old = self.starting.as_ref().map(|starting| &starting.change.old_plugins);
+        self.plugins.iter().filter(move |plugin| old.is_none_or(|old| !old.contains(&plugin.number)))
+    }
+
+    /// Keeps an output for whoever asks later.
+    pub(super) fn keep(&mut self, bytes: usize, answer: Answer) {
+        self.bytes += bytes;
+        self.outputs.push_back((bytes, answer));
+        while self.outputs.len() > KEPT || self.bytes > KEPT_BYTES {
+            let Some((bytes, _)) = self.outputs.pop_front() else { break };
+            self.bytes -= bytes;
+        }
+    }
+
+    pub(super) fn outputs(&self) -> impl Iterator<Item = &Answer> {
+        self.outputs.iter().map(|(_, answer)| answer)
+    }
+
+    pub(super) fn status(&self, name: &str) -> JobStatus {
+        let time = |at| crate::sink::time(at);
+        JobStatus {
+            job: name.to_owned(),
+            kept: self.kept,
+            not_covered: self.not_covered.map(|(from, to)| (time(from), time(to))),
+            tables: self.lasting_tables().map(JobTable::status).collect(),
+            plugins: self.lasting_plugins().map(JobPlugin::status).collect(),
+        }
+    }
+}
+
+/// How much an output is, as it was put out.
+pub(super) fn size(output: &Output) -> usize {
+    let labels = |labels: &[crate::event::Label]| -> usize {
+        labels.iter().map(|label| label.name.len() + label.value.len()).sum()
+    };
+    match output {
+        Output::Metric { name, labels: pairs, .. } => name.len() + labels(pairs) + 16,
+        Output::Report { code, title, fields, .. } => code.len() + title.len() + labels(fields),
+        Output::Artefact { name, media_type, bytes } => name.len() + media_type.len() + bytes.len(),
+        Output::Log { message, .. } => message.len(),
+        Output::Fault { reason, message } => reason.len() + message.len(),
+    }
+}

@@ -1,0 +1,251 @@
+//! `weir serve`: the daemon, which holds the probes, runs tenants' plugins, and does for each who asks what the policy
+//! lets them have.
+//!
+//! ```text
+//!  client ── socket ──▶ connection (a thread each: receive, resolve, compile)
+//!                            │ commands                         ▲ answers, dropped if nobody reads
+//!                            ▼                                  │
+//!                        engine (one thread: policy, jobs, intervals) ──▶ tables, sandboxes
+//! ```
+//!
+//! Whatever takes long, or waits for somebody, is a connection's; the engine waits for nobody. A **job** is what a client
+//! has begun: tables, and plugins that see them. It ends with its client's connection, or goes on by its name.
+
+mod audit;
+mod connection;
+mod engine;
+mod interval;
+mod job;
+mod peer;
+mod privileges;
+pub(crate) mod protocol;
+pub(crate) mod status;
+mod store;
+mod stream;
+mod supervise;
+mod tenant;
+
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::time::{Duration, Instant};
+
+use sd_notify::NotifyState;
+
+use crate::cli::signals::Signals;
+use crate::cli::wait;
+use crate::config::{Config, PluginConfig};
+use crate::error::{Error, Kind, Result};
+use crate::escape::guard;
+use crate::policy::{Peer, Policy};
+use crate::probe::Kernel;
+use audit::Audit;
+use connection::Line;
+use engine::Engine;
+use job::{Wanted, WantedPlugin};
+use store::Store;
+use stream::Stream;
+
+/// The job of the daemon's own configuration.
+const CONFIGURATION: &str = "configuration";
+/// Commands that connections wait with, each.
+const COMMANDS: usize = 64;
+/// How long intervals are where no configuration says it.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How the daemon is to be.
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) policy: Option<PathBuf>,
+    pub(crate) socket: PathBuf,
+    pub(crate) state: Option<PathBuf>,
+    pub(crate) audit: Option<PathBuf>,
+}
+
+/// Serves until a signal asks for an end.
+pub(crate) fn serve(options: &Options) -> Result<()> {
+    let policy = policy(options)?;
+    let own = options.config.as_deref().map(own).transpose()?;
+    let interval = own.as_ref().map_or(INTERVAL, |wanted| wanted.interval);
+    let signals = Signals::catch(None)?;
+    let (reload, reloader) = UnixStream::pair()?;
+    signal_hook::low_level::pipe::register(signal_hook::consts::SIGHUP, reloader)?;
+    reload.set_nonblocking(true)?;
+    let (store, last_seen, kept) = Store::open(options.state.as_deref())?;
+    let mut engine = Engine::new(interval, policy, Audit::open(options.audit.as_deref())?, store)?;
+    engine.last_seen = last_seen;
+    let listener = listener(&options.socket)?;
+    privileges::drop_others()?;
+
+    let (sender, commands) = sync_channel(COMMANDS);
+    let line = Line::new(sender)?;
+    if let Some(wanted) = own {
+        begin_own(&line, wanted)?;
+    }
+    restore(&line, kept)?;
+    let accept = line.clone();
+    std::thread::Builder::new()
+        .name("weir-listen".to_owned())
+        .spawn(move || connection::listen(&listener, &accept))?;
+    // Nobody may be listening, which is no fault.
+    drop(sd_notify::notify(false, &[NotifyState::Ready]));
+    let watchdog = watchdog();
+
+    let mut close = Instant::now() + interval;
+    while !signals.came() {
+        let mut readable: Vec<BorrowedFd<'_>> = vec![signals.as_fd(), reload.as_fd(), line.bell.as_fd()];
+        readable.extend(engine.sandboxes().map(AsFd::as_fd));
+        let look = watchdog.map(|watchdog| Instant::now() + watchdog);
+        wait(&readable, [Some(close), look, engine.wake()].into_iter().flatten().min())?;
+        rustix::io::read(&line.bell, &mut [0u8; 8]).unwrap_or_default();
+        commands.try_iter().for_each(|command| engine.obey(command));
+        engine.answers();
+        if std::io::Read::read(&mut &reload, &mut [0; 64]).is_ok() {
+            match reread(options, interval) {
+                Ok((policy, own)) => {
+                    engine.policy = policy;
+                    own.map_or(Ok(()), |wanted| begin_own(&line, wanted))?;
+                }
+                Err(error) => say(&format!("what was running goes on: {error}")),
+            }
+        }
+        let now = Instant::now();
+        if now >= close {
+            engine.close()?;
+            close = crate::cli::next(close, interval, Instant::now());
+        }
+        if watchdog.is_some() {
+            drop(sd_notify::notify(false, &[NotifyState::Watchdog]));
+        }
+    }
+    drop(sd_notify::notify(false, &[NotifyState::Stopping]));
+    engine.close()?;
+    drop(std::fs::remove_file(&options.socket));
+    Ok(())
+}
+
+fn policy(options: &Options) -> Result<Policy> {
+    match &options.policy {
+        Some(path) => Policy::load(path),
+        // Nobody but the operator may have anything.
+        None => Policy::parse("", Path::new("no policy")),
+    }
+}
+
+/// The daemon's own configuration, with the bytes of its plugins.
+fn own(path: &Path) -> Result<Wanted> {
+    let config = Config::load(path)?;
+    let plugin = |plugin: &PluginConfig| {
+        let component = crate::cli::read_component(&plugin.component)?;
+        Ok(WantedPlugin::new(plugin.name.clone(), component, Some(plugin)))
+    };
+    Ok(Wanted {
+        name: Some(CONFIGURATION.to_owned()),
+        interval: config.interval,
+        plugins: config.plugins.iter().map(plugin).collect::<Result<_>>()?,
+        asked: None,
+        // A gap in it is the daemon's own, whose log tells of it.
+        restored: false,
+        tables: config.tables,
+    })
+}
+
+fn reread(options: &Options, interval: Duration) -> Result<(Policy, Option<Wanted>)> {
+    let own = options.config.as_deref().map(own).transpose()?;
+    if own.as_ref().is_some_and(|wanted| wanted.interval != interval) {
+        return Err(Error::new(Kind::Config, "the interval cannot be changed while the daemon runs")
+            .help("start it again"));
+    }
+    Ok((policy(options)?, own))
+}
+
+/// Begins the job of the daemon's own configuration, or changes it to what that says now.
+fn begin_own(line: &Line, wanted: Wanted) -> Result<()> {
+    let peer = Peer { pid: std::process::id(), uid: 0, gids: Vec::new(), cgroup: None };
+    let line = line.clone();
+    // Plugins take seconds to compile.
+    let begin = move || tell(CONFIGURATION, &line, peer, Arc::new(wanted));
+    std::thread::Builder::new().name("weir-configure".to_owned()).spawn(begin)?;
+    Ok(())
+}
+
+/// Begins jobs that were there before the daemon ended.
+fn restore(line: &Line, kept: Vec<store::Found>) -> Result<()> {
+    if kept.is_empty() {
+        return Ok(());
+    }
+    let line = line.clone();
+    let begin = move || {
+        for (peer, start, components) in kept {
+            let name = start.name.clone().unwrap_or_default();
+            let kernel = if peer.uid == 0 { Kernel::running() } else { Kernel::without_programs() };
+            match connection::wanted(start, components, &kernel) {
+                Ok(wanted) => tell(&name, &line, peer, Arc::new(Wanted { restored: true, ..wanted })),
+                Err(error) => say(&format!("{name}: {error}")),
+            }
+        }
+    };
+    std::thread::Builder::new().name("weir-restore".to_owned()).spawn(begin)?;
+    Ok(())
+}
+
+/// Has a job begun for nobody, and says what went wrong.
+fn tell(name: &str, line: &Line, peer: Peer, wanted: Arc<Wanted>) {
+    use protocol::Answer;
+    let (stream, answers) = Stream::new(u64::MAX);
+    let first = match connection::ask(line, peer, wanted, stream) {
+        Ok(_) => answers.recv().ok(),
+        Err(answer) => Some(answer),
+    };
+    match first {
+        Some(Answer::Failed(error)) => say(&format!("{name}: {error}")),
+        Some(Answer::Refused(refused)) => {
+            refused.iter().for_each(|(code, what)| say(&format!("{name} is refused: {code}: {what}")));
+        }
+        _ => {}
+    }
+}
+
+/// The socket that a service manager has made, or one of our own. Anybody can connect: what they may have is decided
+/// when they ask.
+fn listener(path: &Path) -> Result<UnixListener> {
+    if let Some(fd) = sd_notify::listen_fds()?.next() {
+        return Ok(inherited(fd));
+    }
+    let failed =
+        |error: std::io::Error| Error::new(Kind::Io, format!("cannot listen at {}: {error}", path.display()));
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    // One that nobody listens at is left from a daemon that was killed.
+    if UnixStream::connect(path).is_ok() {
+        return Err(Error::new(Kind::Unavailable, format!("another daemon listens at {}", path.display())));
+    }
+    drop(std::fs::remove_file(path));
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).map_err(failed)?;
+    Ok(listener)
+}
+
+#[allow(unsafe_code, reason = "a descriptor whose number a service manager tells")]
+fn inherited(fd: std::os::fd::RawFd) -> UnixListener {
+    // SAFETY: the service manager has opened it for this process, and nothing else in it knows of it.
+    unsafe { UnixListener::from_raw_fd(fd) }
+}
+
+/// How often the service manager wants a sign of life, halved.
+fn watchdog() -> Option<Duration> {
+    let mut microseconds = 0;
+    sd_notify::watchdog_enabled(false, &mut microseconds).then(|| Duration::from_micros(microseconds) / 2)
+}
+
+/// Tells the operator something, on standard error.
+fn say(message: &str) {
+    let lines: Vec<_> = message.split('\n').map(guard).collect();
+    drop(writeln!(std::io::stderr(), "weir: {}", lines.join("\n")));
+}

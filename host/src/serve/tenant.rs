@@ -1,0 +1,214 @@
+//! One tenant: what it may have, what it has, and its sandbox.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::job::{Job, Wanted, WantedPlugin, size};
+use super::status::TenantStatus;
+use super::stream::Stream;
+use crate::error::Result;
+use crate::event::{Label, MetricValue, Output};
+use crate::policy::{PluginRequest, Refusal, Request, Tenant, Usage};
+use crate::sandbox::{Compiler, Room, Sandbox};
+use crate::table::TableSpec;
+use crate::trust::{self, Demands, Keys};
+
+/// Compiled code of all of a tenant's plugins. An interpreter has 60 MiB of it.
+const CODE: u64 = 512 << 20;
+/// Linear memory of a plugin can be no more than what 32 bits address.
+const GUEST: u64 = 4 << 30;
+/// Time that a tenant's plugins may have saved up, in intervals.
+const SAVED: u32 = 10;
+/// Series of the operator's own plugins, who has no policy.
+const OPERATOR_SERIES: usize = 1_000_000;
+
+/// Whoever may do everything: the daemon's own user and the administrator, and what its configuration has.
+pub(super) const OPERATOR: &str = "operator";
+
+#[derive(Debug)]
+pub(super) struct TenantState {
+    /// What it may have; everything, if it is the operator.
+    pub(super) grant: Option<Arc<Tenant>>,
+    pub(super) sandbox: Option<Sandbox>,
+    pub(super) jobs: BTreeMap<String, Job>,
+    /// Who follows what plugins put out, of one job or of all.
+    pub(super) followers: Vec<(Option<String>, Stream)>,
+    pub(super) refused: u64,
+    pub(super) replaced: u64,
+    /// When probes were attached in the last minute, and how many.
+    churn: VecDeque<(Instant, u32)>,
+    /// Processor time that its plugins may use before they have to wait. Below zero if they used more.
+    credit: i64,
+    /// The counters that its plugins keep.
+    series: HashSet<(usize, String, Vec<Label>)>,
+    /// Bytes that its plugins put out in this interval.
+    output: u64,
+}
+
+impl TenantState {
+    pub(super) fn new(grant: Option<Arc<Tenant>>) -> Self {
+        Self {
+            grant,
+            sandbox: None,
+            jobs: BTreeMap::new(),
+            followers: Vec::new(),
+            refused: 0,
+            replaced: 0,
+            churn: VecDeque::new(),
+            credit: 0,
+            series: HashSet::new(),
+            output: 0,
+        }
+    }
+
+    /// What is too much of a job, in the place of another one if there is one of its name.
+    pub(super) fn refusals(&mut self, wanted: &Wanted, now: Instant) -> Vec<Refusal> {
+        let Some(tenant) = self.grant.clone() else { return Vec::new() };
+        let name = wanted.name.as_deref();
+        let request = Request {
+            tables: &wanted.tables,
+            interval: wanted.interval,
+            scope: None,
+            plugins: wanted.plugins.iter().map(request).collect(),
+            cpu: 0,
+            disk: if name.is_some() { disk(&wanted.plugins) } else { 0 },
+        };
+        tenant.grant.check(&request, &self.usage(name, now))
+    }
+
+    /// What it has beside the job of a name.
+    fn usage(&mut self, beside: Option<&str>, now: Instant) -> Usage {
+        while self.churn.front().is_some_and(|(at, _)| now.duration_since(*at) > Duration::from_secs(60)) {
+            self.churn.pop_front();
+        }
+        let others =
+            || self.jobs.iter().filter(|(name, _)| Some(name.as_str()) != beside).map(|(_, job)| job);
+        let tables = || others().flat_map(|job| &job.tables).map(|table| &table.spec);
+        let plugins = || others().flat_map(|job| &job.plugins).map(|plugin| &plugin.wanted);
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Usage {
+            tables: count(tables().count()),
+            rows: tables().map(|table| u64::from(table.rows)).sum(),
+            plugins: count(plugins().count()),
+            memory: plugins().map(|plugin| plugin.limits.memory).sum(),
+            kernel: tables().filter_map(|table| table.budget).fold(0, u32::saturating_add),
+            churn: self.churn.iter().map(|(_, probes)| probes).sum(),
+            disk: others()
+                .filter(|job| job.kept)
+                .flat_map(|job| &job.plugins)
+                .map(|plugin| plugin.wanted.component.len() as u64)
+                .sum(),
+            ..Usage::default()
+        }
+    }
+
+    /// Whether a plugin's bytes are what the policy demands, in the place of an older version if there is one.
+    pub(super) fn trusts(
+        &self,
+        plugin: &WantedPlugin,
+        installed: Option<&WantedPlugin>,
+    ) -> Result<std::result::Result<(), trust::Refusal>> {
+        let Some(tenant) = &self.grant else { return Ok(Ok(())) };
+        let grant = &tenant.grant;
+        let demands = Demands {
+            digests: Vec::new(),
+            keys: Keys::parse(grant.keys.iter().map(String::as_str))?,
+            unsigned: grant.unsigned,
+            // A version that nobody has signed says nothing.
+            no_older: !grant.unsigned && installed.is_some(),
+        };
+        let version = installed.and_then(|installed| {
+            let any = Demands { unsigned: true, ..Demands::default() };
+            trust::examine(&installed.component, &any, None).ok()?.version
+        });
+        Ok(trust::examine(&plugin.component, &demands, version.as_ref()).map(drop))
+    }
+
+    pub(super) fn attached(&mut self, tables: &[Arc<TableSpec>], now: Instant) {
+        let probes: usize = tables.iter().map(|table| table.probes.len() + table.starts.len()).sum();
+        self.churn.push_back((now, u32::try_from(probes).unwrap_or(u32::MAX)));
+    }
+
+    /// The sandbox's compiler; the sandbox is started if it has to be.
+    pub(super) fn compiler(&mut self) -> Result<Compiler> {
+        let guest = self.grant.as_ref().map_or(GUEST, |tenant| tenant.grant.limits.memory.min(GUEST));
+        let sandbox = match &mut self.sandbox {
+            Some(sandbox) => sandbox,
+            none => none.insert(Sandbox::empty(Room { guest, code: CODE })?),
+        };
+        Ok(sandbox.compiler())
+    }
+
+    /// An interval has ended: its plugins may use more of the processor, and put out more. False if they have yet to wait
+    /// for what they used before.
+    pub(super) fn next_interval(&mut self, interval: Duration) -> bool {
+        self.output = 0;
+        let Some(tenant) = &self.grant else { return true };
+        let nanoseconds = i64::try_from(interval.as_nanos()).unwrap_or(i64::MAX);
+        let share = nanoseconds / 1_000_000 * i64::from(tenant.grant.limits.cpu);
+        let most = share.saturating_mul(SAVED.into());
+        self.credit = self.credit.saturating_add(share).min(most);
+        self.credit >= 0
+    }
+
+    pub(super) fn used(&mut self, processor_ns: u64) {
+        self.credit = self.credit.saturating_sub(i64::try_from(processor_ns).unwrap_or(i64::MAX));
+    }
+
+    /// Whether an output is within the tenant's quotas; it is counted if it is.
+    pub(super) fn admits(&mut self, plugin: usize, output: &Output) -> bool {
+        let limits = self.grant.as_ref().map(|tenant| &tenant.grant.limits);
+        let most = limits.map_or(u64::MAX, |limits| limits.output);
+        let series =
+            limits.map_or(OPERATOR_SERIES, |limits| usize::try_from(limits.series).unwrap_or(usize::MAX));
+        let bytes = self.output.saturating_add(size(output) as u64);
+        if bytes > most {
+            return false;
+        }
+        if let Output::Metric { name, labels, value: MetricValue::Counter { .. } } = output {
+            let counter = (plugin, name.clone(), labels.clone());
+            if !self.series.contains(&counter) {
+                if self.series.len() >= series {
+                    return false;
+                }
+                self.series.insert(counter);
+            }
+        }
+        self.output = bytes;
+        true
+    }
+
+    /// A plugin is gone, and with it what it kept.
+    pub(super) fn forget(&mut self, plugin: usize) {
+        self.series.retain(|(owner, ..)| *owner != plugin);
+        if let Some(sandbox) = &mut self.sandbox {
+            sandbox.remove(plugin);
+        }
+    }
+
+    pub(super) fn status(&self, name: &str) -> TenantStatus {
+        TenantStatus {
+            tenant: name.to_owned(),
+            refused: self.refused,
+            replaced: self.replaced,
+            sandbox: self.sandbox.as_ref().map(Sandbox::pid),
+            jobs: self.jobs.iter().map(|(name, job)| job.status(name)).collect(),
+        }
+    }
+}
+
+fn request(plugin: &WantedPlugin) -> PluginRequest<'_> {
+    PluginRequest {
+        name: &plugin.name,
+        memory: plugin.limits.memory,
+        deadline: plugin.limits.deadline,
+        // Whatever it asks for: the tenant's limits bound these.
+        series: 0,
+        output: 0,
+    }
+}
+
+fn disk(plugins: &[WantedPlugin]) -> u64 {
+    plugins.iter().map(|plugin| plugin.component.len() as u64).sum()
+}
