@@ -1,6 +1,5 @@
 //! The commands that ask a daemon.
 
-use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
@@ -115,7 +114,7 @@ impl Asking {
 fn too_much(refused: &[(String, String)]) -> Error {
     let mut message = "the daemon refuses it".to_owned();
     for (code, what) in refused {
-        let _ = write!(message, "\n  {code}: {what}");
+        message.push_str(&format!("\n  {code}: {what}"));
     }
     Error::new(Kind::NoPermission, message).help("the daemon's policy says who may have what")
 }
@@ -299,18 +298,18 @@ pub(super) fn status(show: &Show) -> Result<()> {
     let interval = humantime::format_duration(Duration::from_nanos(status.interval_ns));
     let mut text = format!("{} intervals of {interval}\n", status.intervals);
     for tenant in &status.tenants {
-        let _ = write!(text, "\n{}: {} jobs", tenant.tenant, tenant.jobs.len());
+        text.push_str(&format!("\n{}: {} jobs", tenant.tenant, tenant.jobs.len()));
         for (number, what) in [(tenant.refused, "refused"), (tenant.replaced, "sandboxes replaced")] {
             if number > 0 {
-                let _ = write!(text, ", {number} {what}");
+                text.push_str(&format!(", {number} {what}"));
             }
         }
         text.push('\n');
         for job in &tenant.jobs {
             let (tables, plugins) = (job.tables.len(), job.plugins.len());
-            let _ = write!(text, "  {}: {tables} tables, {plugins} plugins", job.job);
+            text.push_str(&format!("  {}: {tables} tables, {plugins} plugins", job.job));
             if let Some((from, to)) = &job.not_covered {
-                let _ = write!(text, "; not counted from {from} to {to}");
+                text.push_str(&format!("; not counted from {from} to {to}"));
             }
             text.push('\n');
         }

@@ -703,4 +703,4 @@ fn key_word(word: usize) -> i16 {
 const _: () = assert!(size_of::<Frame>() < 512);
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

@@ -197,36 +197,12 @@ impl Grant {
             |of: fn(&PluginRequest<'_>) -> u64| request.plugins.iter().map(of).fold(0, u64::saturating_add);
         let plugins = request.plugins.len() as u64;
         let count = |number: u64| number.to_string();
-        refusals.amount(
-            Code::Plugins,
-            " plugins",
-            plugins,
-            (used.plugins.into(), limits.plugins.into()),
-            count,
-        );
-        refusals.amount(
-            Code::Memory,
-            "",
-            sum(|plugin| plugin.memory),
-            (used.memory, limits.memory),
-            show_size,
-        );
-        refusals.amount(
-            Code::Series,
-            " series",
-            sum(|plugin| plugin.series),
-            (used.series, limits.series),
-            count,
-        );
-        refusals.amount(
-            Code::Output,
-            "",
-            sum(|plugin| plugin.output),
-            (used.output, limits.output),
-            show_size,
-        );
-        refusals.amount(Code::Cpu, "", request.cpu.into(), (used.cpu.into(), limits.cpu.into()), show_share);
-        refusals.amount(Code::Disk, "", request.disk, (used.disk, limits.disk), show_size);
+        refusals.amount(Code::Plugins, plugins, (used.plugins.into(), limits.plugins.into()), count);
+        refusals.amount(Code::Memory, sum(|plugin| plugin.memory), (used.memory, limits.memory), show_size);
+        refusals.amount(Code::Series, sum(|plugin| plugin.series), (used.series, limits.series), count);
+        refusals.amount(Code::Output, sum(|plugin| plugin.output), (used.output, limits.output), show_size);
+        refusals.amount(Code::Cpu, request.cpu.into(), (used.cpu.into(), limits.cpu.into()), show_share);
+        refusals.amount(Code::Disk, request.disk, (used.disk, limits.disk), show_size);
         refusals.0
     }
 
@@ -297,11 +273,11 @@ impl Grant {
         let number = tables.len() as u64;
         let kernel = tables.iter().map(|table| u64::from(self.budget(table))).fold(0, u64::saturating_add);
         let count = |number: u64| number.to_string();
-        refusals.amount(Code::Tables, " tables", number, (used.tables.into(), limits.tables.into()), count);
-        refusals.amount(Code::Rows, " rows", rows, (used.rows, limits.rows), count);
-        refusals.amount(Code::Kernel, "", kernel, (used.kernel.into(), limits.kernel.into()), show_share);
+        refusals.amount(Code::Tables, number, (used.tables.into(), limits.tables.into()), count);
+        refusals.amount(Code::Rows, rows, (used.rows, limits.rows), count);
+        refusals.amount(Code::Kernel, kernel, (used.kernel.into(), limits.kernel.into()), show_share);
         let churn = (used.churn.into(), limits.churn.into());
-        refusals.amount(Code::Churn, " probes in a minute", probes, churn, count);
+        refusals.amount(Code::Churn, probes, churn, count);
     }
 }
 
@@ -341,18 +317,11 @@ impl Refusals {
     }
 
     /// Whoever asks for nothing gets it, whatever there is already.
-    fn amount(
-        &mut self,
-        code: Code,
-        what: &str,
-        asked: u64,
-        (used, most): (u64, u64),
-        show: fn(u64) -> String,
-    ) {
+    fn amount(&mut self, code: Code, asked: u64, (used, most): (u64, u64), show: fn(u64) -> String) {
         if asked == 0 || asked.saturating_add(used) <= most {
             return;
         }
         let beside = if used > 0 { format!(" beside {}", show(used)) } else { String::new() };
-        self.add(code, format!("{}{what}{beside}, and granted: {}", show(asked), show(most)));
+        self.add(code, format!("{}{beside}, and granted: {}", show(asked), show(most)));
     }
 }

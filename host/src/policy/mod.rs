@@ -31,6 +31,9 @@
 //! | `output` | bytes that plugins put out in an interval |
 //! | `disk` | bytes kept on disk |
 //!
+//! The scope `user` is of processes that are the user's in all respects: of those with the set-user-ID bit, which have
+//! another's privileges too, it has nothing. `cgroup` is of all processes in the group, whoever's they are.
+//!
 //! In a scope, a table counts at those probes only where the running task is the one that the event is of: system
 //! calls (`tracepoint:syscalls:*`, `tracepoint:raw_syscalls:*`, and `sys_enter` and `sys_exit` of `rawtracepoint:` and
 //! `tp_btf:`), `uprobe:`, `uretprobe:` and `usdt:`. Elsewhere it is whoever was interrupted. Its expressions read
@@ -39,6 +42,7 @@
 //! [`Code`] lists the reasons of refusals.
 
 mod check;
+mod credentials;
 mod grant;
 mod memory;
 mod read;

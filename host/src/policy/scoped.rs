@@ -1,6 +1,7 @@
 //! A table as it may be attached for a tenant: its scope is a part of its filters, before everything else.
 
 use super::Peer;
+use super::credentials::owners;
 use super::grant::{Grant, Scope};
 use super::memory::is_of_task;
 use crate::cgroup;
@@ -64,21 +65,31 @@ fn within(scope: &Condition, pair: Value) -> Value {
 impl Scope {
     /// What holds of the events that a peer may see, if not all of them.
     fn condition(self, peer: &Peer) -> Result<Option<Condition>> {
-        let is = |builtin, id| Condition::Compare {
-            op: Comparison::Equal,
-            signed: true,
-            left: Value::Builtin(builtin),
-            right: Value::Constant(id),
-        };
         Ok(match self {
             Self::All => None,
-            Self::User => Some(is(Builtin::Uid, peer.uid.into())),
+            Self::User => Some(of_user(peer.uid, owners()?)),
             Self::Cgroup => {
                 let (id, level) = group(peer)?;
-                Some(is(Builtin::Ancestor(level), id))
+                Some(below(id, level))
             }
         })
     }
+}
+
+/// The running task is this user's, and so are those whose privileges it has.
+pub(super) fn of_user(uid: u32, owners: [Value; 2]) -> Condition {
+    let [effective, saved] = owners.map(|owner| is(owner, uid.into()));
+    let privileges = Condition::And(Box::new(effective), Box::new(saved));
+    Condition::And(Box::new(is(Value::Builtin(Builtin::Uid), uid.into())), Box::new(privileges))
+}
+
+/// The running task is in the group of this id, or in one below it.
+pub(super) fn below(id: u64, level: u32) -> Condition {
+    is(Value::Builtin(Builtin::Ancestor(level)), id)
+}
+
+fn is(value: Value, constant: u64) -> Condition {
+    Condition::Compare { op: Comparison::Equal, signed: true, left: value, right: Value::Constant(constant) }
 }
 
 /// The id of a peer's control group, and how many levels it is below the root.

@@ -418,13 +418,8 @@ pub(crate) mod tests {
     pub(crate) fn recorded(folder: &Path) -> Kernel {
         fs::write(folder.join("btf"), sample()).unwrap();
         fs::write(folder.join("cgroup.controllers"), "").unwrap();
-        Kernel {
-            tracefs: vec![concat!(env!("CARGO_MANIFEST_DIR"), "/src/probe/fixtures").into()],
-            btf: folder.join("btf"),
-            cgroup: folder.to_owned(),
-            types: OnceCell::new(),
-            functions: OnceCell::new(),
-        }
+        let tracefs = concat!(env!("CARGO_MANIFEST_DIR"), "/src/probe/fixtures").into();
+        Kernel::described(tracefs, folder.join("btf"), folder.to_owned())
     }
 
     fn record(kernel: &Kernel, text: &str) -> Result<Record> {
@@ -435,13 +430,8 @@ pub(crate) mod tests {
     #[test]
     fn what_is_missing_says_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
-        let kernel = Kernel {
-            tracefs: vec![folder.path().join("tracing")],
-            btf: folder.path().join("btf"),
-            cgroup: folder.path().to_owned(),
-            types: OnceCell::new(),
-            functions: OnceCell::new(),
-        };
+        let [tracefs, btf] = ["tracing", "btf"].map(|name| folder.path().join(name));
+        let kernel = Kernel::described(tracefs, btf, folder.path().to_owned());
         let error = record(&kernel, "t:sched:sched_switch").unwrap_err();
         assert_eq!(error.kind, Kind::Unavailable);
         assert!(error.to_string().contains("mount -t tracefs tracefs /sys/kernel/tracing"), "{error}");

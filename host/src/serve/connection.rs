@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::EventfdFlags;
 
-use super::engine::Command;
+use super::engine::{Command, Denied};
 use super::job::{Wanted, WantedPlugin};
 use super::peer;
 use super::protocol::{self, Answer, Asked, QUESTION_BYTES, Question, Start, UPLOADS};
@@ -135,7 +135,7 @@ fn serve(mut socket: &UnixStream, line: &Line, peer: Peer, number: u64) -> io::R
         Question::Stop { job } => line.ask(Command::Stop { peer, job, stream }),
         Question::Start(start) => match begin(start, &mut socket, line, peer, stream)? {
             Ok(asked) => asked,
-            Err(answer) => return protocol::send(&mut socket, &answer),
+            Err(denied) => return protocol::send(&mut socket, &*denied),
         },
     };
     if !asked {
@@ -185,16 +185,16 @@ fn begin(
     line: &Line,
     peer: Peer,
     stream: Stream,
-) -> io::Result<std::result::Result<bool, Answer>> {
+) -> io::Result<std::result::Result<bool, Denied>> {
     let bytes = match sizes(&start) {
         Ok(()) => receive(&start, socket)?,
-        Err(error) => return Ok(Err(Answer::Failed(error))),
+        Err(error) => return Ok(Err(Box::new(Answer::Failed(error)))),
     };
     // The administrator may have the daemon read the files of programs.
     let kernel = if peer.uid == 0 { Kernel::running() } else { Kernel::without_programs() };
     let wanted = match wanted(start, bytes, &kernel) {
         Ok(wanted) => Arc::new(wanted),
-        Err(error) => return Ok(Err(Answer::Failed(error))),
+        Err(error) => return Ok(Err(Box::new(Answer::Failed(error)))),
     };
     Ok(ask(line, peer, wanted, stream))
 }
@@ -205,10 +205,10 @@ pub(super) fn ask(
     peer: Peer,
     wanted: Arc<Wanted>,
     stream: Stream,
-) -> std::result::Result<bool, Answer> {
+) -> std::result::Result<bool, Denied> {
     let (reply, prepared) = channel();
     line.ask(Command::Prepare { peer: peer.clone(), wanted: wanted.clone(), reply });
-    let gone = || Answer::Failed(Error::new(Kind::Unavailable, "the daemon is ending"));
+    let gone = || Box::new(Answer::Failed(Error::new(Kind::Unavailable, "the daemon is ending")));
     let compiler = prepared.recv().map_err(|_| gone())??;
     let compile = |plugin: &WantedPlugin| {
         let Some(compiler) = &compiler else {
@@ -223,7 +223,8 @@ pub(super) fn ask(
             limits: plugin.limits.clone(),
         })
     };
-    let compiled = wanted.plugins.iter().map(compile).collect::<Result<Vec<_>>>().map_err(Answer::Failed)?;
+    let compiled = wanted.plugins.iter().map(compile).collect::<Result<Vec<_>>>();
+    let compiled = compiled.map_err(|error| Box::new(Answer::Failed(error)))?;
     Ok(line.ask(Command::Begin { peer, wanted, compiled, stream }))
 }
 

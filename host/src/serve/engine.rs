@@ -41,7 +41,7 @@ pub(super) enum Command {
     Prepare {
         peer: Peer,
         wanted: Arc<Wanted>,
-        reply: Sender<std::result::Result<Option<Compiler>, Answer>>,
+        reply: Sender<std::result::Result<Option<Compiler>, Denied>>,
     },
     Begin {
         peer: Peer,
@@ -100,7 +100,7 @@ impl Engine {
             Command::Begin { peer, wanted, compiled, mut stream } => {
                 // It may be too much by now.
                 match self.prepare(&peer, &wanted) {
-                    Err(answer) => stream.put(answer),
+                    Err(denied) => stream.put(*denied),
                     Ok(_) => self.begin(&peer, &wanted, compiled, stream),
                 }
             }
@@ -116,11 +116,11 @@ impl Engine {
         self.policy.tenant(peer).map(|tenant| (tenant.name.clone(), Some(tenant.clone())))
     }
 
-    fn state(&mut self, peer: &Peer) -> std::result::Result<(Arc<str>, &mut TenantState), Answer> {
+    fn state(&mut self, peer: &Peer) -> std::result::Result<(Arc<str>, &mut TenantState), Denied> {
         let Some((name, grant)) = self.tenant_of(peer) else {
             let what = format!("user {} is of no tenant, and may have nothing", peer.uid);
             self.audit.note(peer, None, ("ask", None), &["tenant"], &[]);
-            return Err(Answer::Refused(vec![("tenant".to_owned(), what)]));
+            return Err(Box::new(Answer::Refused(vec![("tenant".to_owned(), what)])));
         };
         let state = self.tenants.entry(name.clone()).or_insert_with(|| TenantState::new(None));
         state.grant = grant;
@@ -130,7 +130,7 @@ impl Engine {
     fn status(&mut self, peer: &Peer) -> Answer {
         let own = match self.state(peer) {
             Ok((name, _)) => name,
-            Err(answer) => return answer,
+            Err(denied) => return *denied,
         };
         let all = &*own == OPERATOR;
         let tenants = self.tenants.iter().filter(|(name, _)| all || **name == own);
@@ -145,7 +145,7 @@ impl Engine {
     fn logs(&mut self, peer: &Peer, job: Option<String>, follow: bool, mut stream: Stream) {
         let state = match self.state(peer) {
             Ok((_, state)) => state,
-            Err(answer) => return stream.put(answer),
+            Err(denied) => return stream.put(*denied),
         };
         if let Some(job) = job.as_ref().filter(|job| !state.jobs.contains_key(*job)) {
             return stream.put(no_job(job));
@@ -166,7 +166,7 @@ impl Engine {
         let tenant = match self.state(peer) {
             Ok((name, state)) if state.jobs.contains_key(job) => name,
             Ok(_) => return stream.put(no_job(job)),
-            Err(answer) => return stream.put(answer),
+            Err(denied) => return stream.put(*denied),
         };
         self.end(&tenant, job);
         self.store.note(Note::Forget { tenant: tenant.clone(), job: job.to_owned() });
@@ -175,12 +175,12 @@ impl Engine {
     }
 
     /// What is too much of a job, or else what compiles its plugins, if it has any.
-    fn prepare(&mut self, peer: &Peer, wanted: &Wanted) -> std::result::Result<Option<Compiler>, Answer> {
+    fn prepare(&mut self, peer: &Peer, wanted: &Wanted) -> std::result::Result<Option<Compiler>, Denied> {
         if wanted.interval != self.interval {
             let interval = humantime::format_duration(self.interval);
             let error = Error::new(Kind::Config, format!("the interval of this daemon is {interval}"))
                 .help(format!("leave it out, or write interval = \"{interval}\""));
-            return Err(Answer::Failed(error));
+            return Err(failed(error));
         }
         let (name, state) = self.state(peer)?;
         let mut refused: Vec<(String, String)> = state
@@ -192,7 +192,7 @@ impl Engine {
         for plugin in &wanted.plugins {
             let mut had = job.into_iter().flat_map(Job::lasting_plugins).map(|had| &had.wanted);
             let installed = had.find(|had| had.name == plugin.name);
-            if let Err(refusal) = state.trusts(plugin, installed).map_err(Answer::Failed)? {
+            if let Err(refusal) = state.trusts(plugin, installed).map_err(failed)? {
                 refused.push((
                     refusal.code.name().to_owned(),
                     format!("plugin `{}`: {}", plugin.name, refusal.message),
@@ -205,17 +205,17 @@ impl Engine {
                 refused.iter().map(|(code, what)| (code.as_str(), what.clone())).unzip();
             let action = ("start", wanted.name.as_deref());
             self.audit.note(peer, Some(&name), action, &codes, &details);
-            return Err(Answer::Refused(refused));
+            return Err(Box::new(Answer::Refused(refused)));
         }
         let compiler = (!wanted.plugins.is_empty()).then(|| state.compiler()).transpose();
-        compiler.map_err(Answer::Failed)
+        compiler.map_err(failed)
     }
 
     /// Attaches what is new of a job and adds its new plugins. What it had stays until they are configured.
     fn begin(&mut self, peer: &Peer, wanted: &Wanted, compiled: Vec<Compiled>, mut stream: Stream) {
         let tenant = match self.state(peer) {
             Ok((name, _)) => name,
-            Err(answer) => return stream.put(answer),
+            Err(denied) => return stream.put(*denied),
         };
         self.serial += 1;
         let name = wanted.name.clone().unwrap_or_else(|| format!("client-{}", self.serial));
@@ -237,12 +237,12 @@ impl Engine {
                 let waiting = change.new_plugins.clone();
                 if let Some(job) = job {
                     let keep = match (&wanted.name, &wanted.asked) {
-                        (Some(_), Some(asked)) => Some(Kept {
+                        (Some(_), Some(asked)) => Some(Box::new(Kept {
                             peer: peer.clone(),
                             name: name.clone(),
                             asked: asked.clone(),
                             plugins: wanted.plugins.clone(),
-                        }),
+                        })),
                         _ => None,
                     };
                     job.starting = Some(Starting { stream, waiting, change, keep });
@@ -423,6 +423,13 @@ impl Engine {
 /// The processes that a tenant's tables leave out: the daemon, and the tenant's own sandbox, which would feed itself.
 pub(super) fn selves(state: &TenantState) -> Vec<u32> {
     std::iter::once(std::process::id()).chain(state.sandbox.as_ref().map(Sandbox::pid)).collect()
+}
+
+/// What somebody is told who is denied something.
+pub(super) type Denied = Box<Answer>;
+
+fn failed(error: Error) -> Denied {
+    Box::new(Answer::Failed(error))
 }
 
 fn no_job(job: &str) -> Answer {

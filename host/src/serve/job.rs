@@ -95,7 +95,7 @@ pub(super) struct Starting {
     pub(super) waiting: BTreeSet<usize>,
     pub(super) change: Change,
     /// What is written down once it went well.
-    pub(super) keep: Option<Kept>,
+    pub(super) keep: Option<Box<Kept>>,
 }
 
 /// What of a job is new, and goes if it does not go well; and what is old, and goes if it does.

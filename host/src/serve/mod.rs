@@ -200,7 +200,7 @@ fn tell(name: &str, line: &Line, peer: Peer, wanted: Arc<Wanted>) {
     let (stream, answers) = Stream::new(u64::MAX);
     let first = match connection::ask(line, peer, wanted, stream) {
         Ok(_) => answers.recv().ok(),
-        Err(answer) => Some(answer),
+        Err(denied) => Some(*denied),
     };
     match first {
         Some(Answer::Failed(error)) => say(&format!("{name}: {error}")),

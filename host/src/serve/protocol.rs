@@ -30,6 +30,7 @@ const ANSWER_BYTES: usize = 1 << 30;
 pub(super) const UPLOADS: usize = 64;
 
 #[derive(Debug, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(crate) enum Question {
     Status,
     /// What plugins of one of the tenant's jobs, or of all, put out lately, and from now on if it is to follow.

@@ -24,7 +24,7 @@ use crate::policy::Peer;
 #[derive(Debug)]
 pub(super) enum Note {
     Alive(SystemTime),
-    Keep { tenant: Arc<str>, job: Kept },
+    Keep { tenant: Arc<str>, job: Box<Kept> },
     Forget { tenant: Arc<str>, job: String },
 }
 

@@ -36,7 +36,7 @@ impl<'a> Layout<'a> {
             return Err(malformed("it is not WebAssembly".to_owned()));
         };
         let mut layout = Self { bytes, signature: None, version: None };
-        for _ in 0..SECTIONS {
+        for _ in 0..=SECTIONS {
             if rest.is_empty() {
                 return Ok(layout);
             }

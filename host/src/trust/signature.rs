@@ -57,15 +57,14 @@ fn text(content: &[u8]) -> Result<Text, &'static str> {
         let lines: Vec<&str> = text.lines().collect();
         let &[_, signature, comment, both] = &*lines else { return None };
         let whole = format!("{FIRST_LINE}\n{signature}\n{comment}\n{both}\n");
-        Some((decoded, BASE64_STANDARD.decode(signature).ok()?, whole))
+        let bytes = BASE64_STANDARD.decode(signature).ok()?;
+        Some((bytes.starts_with(b"Ed"), Text { key: KeyId::of(&bytes)?, decoded, whole }))
     };
-    let (decoded, bytes, whole) = read().ok_or("is not the text of a minisign file")?;
-    let key = KeyId::of(&bytes).ok_or("is not the text of a minisign file")?;
-    // `minisign` has not made these since 2021 unless it is asked to; one kind is enough.
-    if bytes.starts_with(b"Ed") {
-        return Err("is over the bytes and not over their hash");
+    match read().ok_or("is not the text of a minisign file")? {
+        // `minisign` makes these only when it is asked to, and one kind is enough.
+        (true, _) => Err("is over the bytes and not over their hash"),
+        (false, text) => Ok(text),
     }
-    Ok(Text { key, decoded, whole })
 }
 
 /// Appends a signature to a component: the text of the file that `minisign -S` writes for the component's bytes.

@@ -292,7 +292,7 @@ fn what_has_no_sections_is_refused() {
         refused(&begin(rest), &anything(), Code::Malformed, not_whole);
     }
     assert!(examine(&begin(&[1, 0x80, 0x80, 0x80, 0x80, 0]), &anything(), None).is_ok(), "0 in five bytes");
-    assert!(examine(&begin(&[1, 0].repeat((1 << 16) - 1)), &anything(), None).is_ok());
+    assert!(examine(&begin(&[1, 0].repeat(1 << 16)), &anything(), None).is_ok());
     let message = "it has more than 65536 sections";
     refused(&begin(&[1, 0].repeat((1 << 16) + 1)), &anything(), Code::Malformed, message);
 }
@@ -350,7 +350,7 @@ proptest! {
     /// Bytes put over, left out and put in, anywhere.
     #[test]
     fn no_damage_is_trusted(
-        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3), 1..8),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3), 1..3),
     ) {
         let signer = Signer::new(1);
         let whole = signer.sign(component("1.2.3"));

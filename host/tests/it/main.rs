@@ -6,6 +6,7 @@
 mod cli;
 mod json;
 mod live;
+mod policy;
 mod probes;
 mod recorded;
 mod recording;

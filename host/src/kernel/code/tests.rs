@@ -1,10 +1,12 @@
 //! What the compiled code computes, on a small machine of the tests' own, beside what the expressions mean.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use weir_abi::{MEASURES, SAVED};
 
 use super::*;
-use crate::table::{Attach, KeyKind, MeasureValue, Period};
+use crate::table::{Attach, KeyKind, MeasureValue, Period, TableSpec};
 
 /// Where the machine has what a program can reach. No other address leads there but by a wild chance, which both
 /// sides would take.
@@ -20,13 +22,15 @@ const TEXTS: [&str; 6] = ["", "a", "ab", "abababab", "ababababab", LONG];
 const LONG: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 /// A call of a helper that can be told from another one: which, from what address, and how many bytes.
-type Call = (i32, u64, u64);
+pub(crate) type Call = (i32, u64, u64);
 
 /// What the machine and the expressions find around them.
 #[derive(Clone, Debug)]
-pub(in crate::kernel) struct World {
+pub(crate) struct World {
     /// Makes all memory that is not the context's.
     seed: u64,
+    /// Bytes of it that are said.
+    said: BTreeMap<u64, u8>,
     context: Vec<u8>,
     thread: u64,
     elapsed: u64,
@@ -43,6 +47,9 @@ impl World {
     }
 
     fn byte(&self, address: u64) -> u8 {
+        if let Some(byte) = self.said.get(&address) {
+            return *byte;
+        }
         match address.checked_sub(CONTEXT).filter(|offset| *offset < 1 << 20) {
             Some(offset) => match self.context.get(offset as usize) {
                 Some(byte) => *byte,
@@ -53,7 +60,8 @@ impl World {
     }
 
     fn is_readable(&self, helper: i32, address: u64) -> bool {
-        address.wrapping_sub(CONTEXT) < 1 << 20
+        self.said.contains_key(&address)
+            || address.wrapping_sub(CONTEXT) < 1 << 20
             || !self.random(address ^ (helper as u64) << 56).is_multiple_of(3)
     }
 
@@ -92,8 +100,26 @@ impl World {
     }
 
     /// The groups in which the task is, by their levels: few of them, so that tasks are in the same ones.
-    fn ancestor(&self, level: u64) -> u64 {
+    pub(crate) fn ancestor(&self, level: u64) -> u64 {
         if level > self.random(80) % 4 { 0 } else { 1 + self.random(level) % 3 }
+    }
+
+    pub(crate) fn uid(&self) -> u32 {
+        self.answer(helper::GET_CURRENT_UID_GID) as u32
+    }
+
+    /// Has a load through typed pointers find this number.
+    pub(crate) fn say(&mut self, memory: &Memory, number: u64) {
+        let base = Meaning { world: self, calls: Vec::new() }.value(&memory.base).number;
+        let address = base.wrapping_add_signed(memory.offset);
+        self.said.extend((address..).zip(number.to_le_bytes()).take(memory.bytes as usize));
+    }
+
+    /// What a condition asks of the kernel.
+    pub(crate) fn asked(&self, condition: &Condition) -> Vec<Call> {
+        let mut meaning = Meaning { world: self, calls: Vec::new() };
+        meaning.condition(condition);
+        meaning.calls
     }
 
     fn comm(&self) -> &'static [u8] {
@@ -102,7 +128,7 @@ impl World {
 }
 
 /// The machine. What was not written cannot be read: the verifier refuses a program that does so.
-pub(in crate::kernel) struct Machine<'a> {
+pub(crate) struct Machine<'a> {
     world: &'a World,
     registers: [Option<u64>; 11],
     frame: Vec<Option<u8>>,
@@ -110,7 +136,7 @@ pub(in crate::kernel) struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    pub(in crate::kernel) fn new(world: &'a World) -> Self {
+    pub(crate) fn new(world: &'a World) -> Self {
         let mut registers = [None; 11];
         (registers[6], registers[7]) = (Some(CONTEXT), Some(FRAME));
         let mut machine = Self { world, registers, frame: vec![None; FRAME_BYTES], calls: Vec::new() };
@@ -206,7 +232,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Runs to the end and gives back what is in r0.
-    pub(in crate::kernel) fn run(&mut self, code: &[bpf_insn]) -> u64 {
+    pub(crate) fn run(&mut self, code: &[bpf_insn]) -> u64 {
         let mut at = 0;
         while let Some(instruction) = code.get(at) {
             at += 1;
@@ -268,7 +294,7 @@ impl<'a> Machine<'a> {
     }
 
     /// A word of the frame, if it was written.
-    pub(in crate::kernel) fn word(&self, at: usize) -> Option<u64> {
+    pub(crate) fn word(&self, at: usize) -> Option<u64> {
         let bytes: Option<Vec<u8>> = self.frame[at..at + 8].iter().copied().collect();
         bytes.map(|bytes| u64::from_le_bytes(bytes.try_into().unwrap()))
     }
@@ -312,7 +338,7 @@ fn calculate(op: u8, left: u64, right: u64) -> u64 {
 }
 
 /// What the verifier checks before it follows a program: every instruction can be reached, and none leads out.
-pub(in crate::kernel) fn check(code: &[bpf_insn]) {
+pub(crate) fn check(code: &[bpf_insn]) {
     let mut reached = vec![false; code.len()];
     let mut open = vec![0];
     while let Some(at) = open.pop() {
@@ -383,8 +409,8 @@ impl Meaning<'_> {
                 Builtin::Numa => self.ask(helper::GET_NUMA_NODE_ID),
                 Builtin::Cgroup => self.ask(helper::GET_CURRENT_CGROUP_ID),
                 Builtin::Ancestor(level) => {
-                    self.calls.push((helper::GET_CURRENT_ANCESTOR_CGROUP_ID, level.into(), 0));
-                    world.ancestor(level.into())
+                    self.calls.push((helper::GET_CURRENT_ANCESTOR_CGROUP_ID, u64::from(*level), 0));
+                    world.ancestor(u64::from(*level))
                 }
                 Builtin::Now => self.ask(helper::KTIME_GET_NS),
                 Builtin::Task => self.ask(helper::GET_CURRENT_TASK_BTF),
@@ -684,11 +710,19 @@ fn any_value_of(leaf: BoxedStrategy<Value>) -> BoxedStrategy<Value> {
     .boxed()
 }
 
-pub(in crate::kernel) fn any_world() -> impl Strategy<Value = World> {
+pub(crate) fn any_world() -> impl Strategy<Value = World> {
     let byte = prop_oneof![3 => any::<u8>(), 1 => prop::sample::select(vec![0, b'a', b'b'])];
     let saved = prop::array::uniform4(any_number());
-    (any::<u64>(), prop::collection::vec(byte, 128), any::<u64>(), any_number(), saved)
-        .prop_map(|(seed, context, thread, elapsed, saved)| World { seed, context, thread, elapsed, saved })
+    (any::<u64>(), prop::collection::vec(byte, 128), any::<u64>(), any_number(), saved).prop_map(
+        |(seed, context, thread, elapsed, saved)| World {
+            seed,
+            said: BTreeMap::new(),
+            context,
+            thread,
+            elapsed,
+            saved,
+        },
+    )
 }
 
 /// A probe with its columns.
@@ -737,6 +771,62 @@ fn any_table() -> impl Strategy<Value = Table> {
             Probe { attach, filter, keys: key_values, measures: measure_values, saved: vec![], pair: None };
         Table { probe, keys, measures }
     })
+}
+
+/// A table of several probes with the same columns, and of starts if it has spans.
+pub(crate) fn any_spec(points: Vec<Attach>) -> impl Strategy<Value = TableSpec> {
+    let point = prop::sample::select(points);
+    let saved = prop::collection::vec(any_value_of(any_leaf(true).boxed()), 0..=SAVED);
+    let start = (point.clone(), prop::option::of(any_condition(any_value_of(any_leaf(true).boxed()))), saved);
+    let pair = prop::option::of(any_value_of(any_leaf(true).boxed()));
+    let starts = prop::collection::vec(start, 0..2);
+    (any_table(), prop::collection::vec(point, 1..3), starts, pair).prop_map(
+        |(table, points, starts, pair)| {
+            let pair = pair.filter(|_| !starts.is_empty());
+            let probes =
+                points.into_iter().map(|attach| Probe { attach, pair: pair.clone(), ..table.probe.clone() });
+            let starts = starts.into_iter().map(|(attach, filter, saved)| Probe {
+                attach,
+                filter,
+                keys: vec![],
+                measures: vec![],
+                saved,
+                pair: pair.clone(),
+            });
+            TableSpec {
+                name: "any".to_owned(),
+                probes: probes.collect(),
+                starts: starts.collect(),
+                keys: table.keys,
+                measures: table.measures,
+                saved: 0,
+                names: std::collections::BTreeSet::new(),
+                rows: 1,
+                include_self: false,
+                budget: None,
+            }
+        },
+    )
+}
+
+/// What one probe of a table did about an event.
+pub(crate) struct Done {
+    pub(crate) accepted: bool,
+    /// Everything that was asked of the kernel before.
+    pub(crate) asked: Vec<Call>,
+    /// The key by which the span is paired, if it is by one.
+    pub(crate) pair: Option<u64>,
+}
+
+/// Runs a probe's code.
+pub(crate) fn happen(table: &TableSpec, probe: &Probe, world: &World) -> Done {
+    let nulls = table.has_nulls().then(|| table.column_words());
+    let columns = Columns { keys: &table.keys, measures: &table.measures, nulls };
+    let code = if table.starts.contains(probe) { save(probe) } else { evaluate(probe, &columns) };
+    let mut machine = Machine::new(world);
+    let accepted = machine.run(&compiled(code)) == 1;
+    let pair = probe.pair.as_ref().map(|value| Machine::new(world).run(&compiled(pair(value))));
+    Done { accepted, asked: machine.calls, pair }
 }
 
 fn compiled(code: Result<Vec<bpf_insn>>) -> Vec<bpf_insn> {
