@@ -7,6 +7,7 @@
 #![allow(clippy::print_stderr, reason = "a test says what it does not do")]
 
 pub mod command;
+pub mod daemon;
 pub mod events;
 pub mod happen;
 pub mod look;

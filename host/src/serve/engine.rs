@@ -272,7 +272,10 @@ impl Engine {
             None => (Vec::new(), Vec::new()),
             Some(job) => (
                 job.tables.iter().map(|table| (table.spec.clone(), table.full.clone())).collect(),
-                job.plugins.iter().map(|plugin| (plugin.wanted.clone(), plugin.number)).collect(),
+                job.plugins
+                    .iter()
+                    .map(|plugin| (plugin.wanted.clone(), plugin.number, plugin.supervisor.is_quarantined()))
+                    .collect(),
             ),
         };
 
@@ -310,7 +313,7 @@ impl Engine {
         job.tables.extend(added);
 
         // Plugins: those that are as they were, and whose tables are, stay.
-        change.old_plugins = had_plugins.iter().map(|(_, number)| *number).collect();
+        change.old_plugins = had_plugins.iter().map(|(_, number, _)| *number).collect();
         for (plugin, compiled) in wanted.plugins.iter().zip(compiled) {
             let tables: Vec<_> = job
                 .tables
@@ -322,8 +325,10 @@ impl Engine {
                 .map(|table| (table.full.clone(), table.schema.clone()))
                 .collect();
             let unchanged = !tables.iter().any(|(full, _)| change.new_tables.contains(full));
-            let stays = had_plugins.iter().find(|(had, _)| unchanged && had.is_like(plugin));
-            if let Some((_, number)) = stays {
+            // One that is quarantined has another chance.
+            let mut stays =
+                had_plugins.iter().filter(|(had, _, over)| unchanged && !over && had.is_like(plugin));
+            if let Some((_, number, _)) = stays.next() {
                 change.old_plugins.remove(number);
                 continue;
             }

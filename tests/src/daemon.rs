@@ -1,0 +1,180 @@
+//! A daemon, and its clients.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::command::binary;
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A daemon with files of its own. Ends with whoever holds it.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Child,
+    folder: tempfile::TempDir,
+}
+
+impl Daemon {
+    /// Starts one, with this configuration of its own, if any, and this policy; once it answers.
+    #[must_use]
+    pub fn start(config: Option<&str>, policy: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        // Other users have to reach the socket, and the command.
+        let all = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(folder.path(), all.clone()).expect("the folder is ours");
+        fs::copy(binary(), folder.path().join("weir")).expect("the command can be copied");
+        fs::set_permissions(folder.path().join("weir"), all).expect("the copy is ours");
+        fs::write(folder.path().join("policy.toml"), policy).expect("it is written");
+        if let Some(config) = config {
+            fs::write(folder.path().join("weir.toml"), config).expect("it is written");
+        }
+        let child = serve(folder.path());
+        let mut daemon = Self { child, folder };
+        daemon.wait_until_it_answers();
+        daemon
+    }
+
+    /// Ends it as nothing should, and starts another in its place.
+    pub fn kill_and_start_again(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+        self.child = serve(self.folder.path());
+        self.wait_until_it_answers();
+    }
+
+    fn wait_until_it_answers(&mut self) {
+        let start = Instant::now();
+        while !self.weir(0, &["status"]).status.success() {
+            assert!(start.elapsed() < PATIENCE, "the daemon does not answer: {}", self.log());
+            assert!(self.child.try_wait().expect("it is ours").is_none(), "it ended: {}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A file of the daemon's folder, which everybody can read.
+    pub fn write(&self, name: &str, text: &str) -> String {
+        let path = self.path(name);
+        fs::write(&path, text).expect("it is written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("it is ours");
+        path.to_str().expect("a plain path").to_owned()
+    }
+
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it wrote to standard error.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// The lines of its audit log.
+    #[must_use]
+    pub fn audit(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.path("audit")).expect("there is an audit log");
+        text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+    }
+
+    /// The command as a user's, asking this daemon.
+    #[must_use]
+    pub fn command(&self, uid: u32, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.path("weir"));
+        command.args(arguments).env("WEIR_SOCKET", self.path("socket")).current_dir("/").uid(uid).gid(uid);
+        command
+    }
+
+    #[must_use]
+    pub fn weir(&self, uid: u32, arguments: &[&str]) -> Output {
+        self.command(uid, arguments).output().expect("the command runs")
+    }
+
+    /// What the daemon says of itself to a user.
+    #[must_use]
+    pub fn status(&self, uid: u32) -> Value {
+        let output = self.weir(uid, &["status", "--format", "json"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("it is JSON")
+    }
+
+    /// Waits until something holds of the daemon's status, as the administrator sees it.
+    pub fn wait_for(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let start = Instant::now();
+        loop {
+            let status = self.status(0);
+            if holds(&status) {
+                return status;
+            }
+            assert!(start.elapsed() < PATIENCE, "{what}: {status:#}\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Has it read its files again.
+    pub fn reload(&self) {
+        signal(self.pid(), rustix::process::Signal::HUP);
+    }
+
+    /// Ends it as it should be.
+    pub fn stop(mut self) {
+        signal(self.pid(), rustix::process::Signal::TERM);
+        let status = self.child.wait().expect("it ends");
+        assert!(status.success(), "{status}: {}", self.log());
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Sends a signal to a process that a test has started.
+pub fn signal(pid: u32, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_raw(pid as i32).expect("a process");
+    // It may have ended.
+    rustix::process::kill_process(pid, signal).unwrap_or_default();
+}
+
+fn serve(folder: &Path) -> Child {
+    let log = fs::OpenOptions::new().append(true).create(true).open(folder.join("log")).expect("a log");
+    let mut command = Command::new(binary());
+    command.arg("serve").arg("--policy").arg(folder.join("policy.toml"));
+    if folder.join("weir.toml").exists() {
+        command.arg("-c").arg(folder.join("weir.toml"));
+    }
+    for name in ["socket", "state", "audit"] {
+        command.arg(format!("--{name}")).arg(folder.join(name));
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("the daemon starts")
+}
+
+/// A job of a status.
+#[must_use]
+pub fn job<'a>(status: &'a Value, tenant: &str, job: &str) -> Option<&'a Value> {
+    let tenants = status["tenants"].as_array().expect("tenants");
+    let tenant = tenants.iter().find(|found| found["tenant"] == tenant)?;
+    tenant["jobs"].as_array().expect("jobs").iter().find(|found| found["job"] == job)
+}
+
+/// The account of a job's table or plugin.
+#[must_use]
+pub fn account<'a>(job: &'a Value, kind: &str, name: &str) -> Option<&'a Value> {
+    let of = format!("{kind}s");
+    let found = job[of.as_str()].as_array().expect("a list").iter().find(|found| found[kind] == name)?;
+    Some(&found["account"])
+}

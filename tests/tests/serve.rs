@@ -1,0 +1,427 @@
+//! The daemon and its clients, on the live kernel: what tenants are given, what they are refused, and what becomes of
+//! everything when something is changed or killed.
+
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Signal, Uid};
+use serde_json::Value;
+use weir_tests::daemon::{Daemon, account, job, signal};
+use weir_tests::events::{NOWHERE, call};
+use weir_tests::{emulated, not_run};
+
+const A: u32 = 64_011;
+const B: u32 = 64_012;
+const STRANGER: u32 = 64_013;
+
+/// Two tenants who may have the same.
+const POLICY: &str = r#"
+[tenants.a]
+users = ["64011"]
+scope = "user"
+probes = ["tracepoint:raw_syscalls:*", "tracepoint:syscalls:sys_enter_*"]
+fields = ["comm", "pid", "tid", "args.*"]
+unsigned = true
+
+[tenants.a.limits]
+tables = 3
+plugins = 4
+rows = 40000
+interval = "1s"
+kernel = "100% cpu"
+churn = 1000
+memory = "300MiB"
+deadline = "100ms"
+cpu = "100% cpu"
+series = 100
+output = "1MiB"
+disk = "10MiB"
+
+[tenants.b]
+users = ["64012"]
+scope = "user"
+probes = ["tracepoint:raw_syscalls:*"]
+fields = ["comm", "pid", "args.*"]
+unsigned = true
+limits = { tables = 3, plugins = 4, rows = 40000, interval = "1s", kernel = "100% cpu", churn = 1000, memory = "300MiB", deadline = "100ms", cpu = "100% cpu", series = 100, output = "1MiB", disk = "10MiB" }
+"#;
+
+fn table(name: &str, more: &str) -> String {
+    format!(
+        "[tables.{name}]\non = \"tracepoint:raw_syscalls:sys_enter\"\nwhere = \"args.id >= {NOWHERE}\"\n\
+         by = {{ pid = \"pid\" }}\nshow = {{ calls = \"count()\" }}\n{more}\n"
+    )
+}
+
+/// A plugin that was built, or none where there are no compilers.
+fn plugin(name: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("WEIR_PLUGINS")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/plugins"), PathBuf::from);
+    let path = folder.join(name).with_extension("wasm");
+    if path.exists() {
+        return Some(path);
+    }
+    not_run(&format!("a daemon's plugin {name}"), "no plugins were built for this kernel");
+    None
+}
+
+/// Makes calls as a user, each of which one probe counts, until it is dropped.
+struct Caller {
+    ends: std::sync::Arc<AtomicBool>,
+    made: std::sync::Arc<AtomicU64>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Caller {
+    fn start(uid: u32) -> Self {
+        let (ends, made) = (std::sync::Arc::<AtomicBool>::default(), std::sync::Arc::<AtomicU64>::default());
+        let (until, counted) = (ends.clone(), made.clone());
+        let thread = std::thread::spawn(move || {
+            let uid = Uid::from_raw(uid);
+            rustix::thread::set_thread_res_uid(uid, uid, uid).expect("root can be anybody");
+            while !until.load(Ordering::Relaxed) {
+                call(0);
+                counted.fetch_add(1, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_micros(200));
+            }
+        });
+        Self { ends, made, thread: Some(thread) }
+    }
+
+    /// How many calls it made.
+    fn end(mut self) -> u64 {
+        self.ends.store(true, Ordering::Relaxed);
+        self.thread.take().expect("it is there").join().expect("it ends well");
+        self.made.load(Ordering::Relaxed)
+    }
+}
+
+/// Makes so many calls as a user.
+fn calls_as(uid: u32, number: u64) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let uid = Uid::from_raw(uid);
+            rustix::thread::set_thread_res_uid(uid, uid, uid).expect("root can be anybody");
+            (0..number).for_each(|_| call(0));
+        });
+    });
+}
+
+fn events(status: &Value, tenant: &str, name: &str, table: &str) -> u64 {
+    let job = job(status, tenant, name).unwrap_or_else(|| panic!("no job {name} of {tenant}: {status:#}"));
+    account(job, "table", table).expect("the table is there")["events"].as_u64().expect("a number")
+}
+
+/// The daemon's own table of it counts so many events.
+fn wait_for_events(daemon: &Daemon, tenant: &str, name: &str, number: u64) {
+    let status = daemon.wait_for("events are counted", |status| events(status, tenant, name, "t") >= number);
+    assert_eq!(events(&status, tenant, name, "t"), number);
+}
+
+/// The lines of JSON of a client that was told to end.
+fn lines(client: Child) -> Vec<Value> {
+    let output = client.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("JSON is UTF-8");
+    text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+}
+
+#[test]
+fn a_user_is_told_of_all_that_is_its_own_and_of_nothing_else() {
+    let daemon = Daemon::start(None, POLICY);
+    let filter = format!("args.id >= {NOWHERE}");
+    let arguments =
+        ["watch", "t:raw_syscalls:sys_enter", "--by", "pid", "--where", &filter, "--format", "json"];
+    let mut clients: Vec<Child> = [A, B]
+        .iter()
+        .map(|uid| {
+            daemon
+                .command(*uid, &arguments)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("it starts")
+        })
+        .collect();
+    let attached = |status: &Value| {
+        ["a", "b"].iter().all(|tenant| {
+            let tenants = status["tenants"].as_array().expect("tenants");
+            let found = tenants.iter().find(|found| found["tenant"] == *tenant);
+            found.is_some_and(|found| found["jobs"].as_array().expect("jobs").len() == 1)
+        })
+    };
+    daemon.wait_for("both are attached", attached);
+    calls_as(A, 3_000);
+    calls_as(B, 500);
+    calls_as(STRANGER, 70);
+    // The clients' intervals with these calls have to be over before they are told to end, or have to be their last.
+    clients.iter().for_each(|client| signal(client.id(), Signal::INT));
+    let counted: Vec<(u64, usize)> = clients
+        .drain(..)
+        .map(|client| {
+            let lines = lines(client);
+            let snapshots: Vec<&Value> = lines.iter().filter(|line| line["type"] == "snapshot").collect();
+            let events =
+                snapshots.iter().map(|line| line["coverage"]["events"].as_u64().expect("a number")).sum();
+            let end = lines.last().expect("there are lines");
+            assert_eq!((end["type"].as_str(), end["events"].as_u64()), (Some("end"), Some(events)));
+            (events, snapshots.len())
+        })
+        .collect();
+    assert_eq!(counted.iter().map(|(events, _)| *events).collect::<Vec<_>>(), [3_000, 500]);
+    daemon.wait_for("their jobs are gone", |status| {
+        status["tenants"]
+            .as_array()
+            .expect("tenants")
+            .iter()
+            .all(|tenant| tenant["jobs"] == Value::Array(vec![]))
+    });
+    daemon.stop();
+}
+
+/// Each way of asking for too much, with the code of its refusal, and nothing of it begun.
+#[test]
+fn what_is_too_much_is_refused_and_written_down() {
+    let daemon = Daemon::start(Some(&table("t", "")), POLICY);
+    let ok = table("t", "");
+    let on = |probe: &str, more: &str| {
+        format!(
+            "[tables.t]\non = \"{probe}\"\nby = {{ comm = \"comm\" }}\nshow = {{ n = \"count()\" }}\n{more}\n"
+        )
+    };
+    let tables = |number: usize| (0..number).map(|n| table(&format!("t{n}"), "")).collect::<String>();
+    for (config, codes) in [
+        (on("tracepoint:sched:sched_switch", ""), vec!["probe", "context"]),
+        (on("tp_btf:sys_enter", ""), vec!["probe"]),
+        (ok.replace("pid = \"pid\"", "parent = \"ppid\""), vec!["field"]),
+        (ok.replace("pid = \"pid\"", "stack = \"kstack\""), vec!["field"]),
+        (tables(4), vec!["tables"]),
+        (table("t", "keys = 50000"), vec!["rows"]),
+    ] {
+        let path = daemon.write("asked.toml", &config);
+        let output = daemon.weir(A, &["run", "-c", &path, "--duration", "1s"]);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(77), "{config}\n{error}");
+        for code in &codes {
+            assert!(error.contains(&format!("\n  {code}: ")), "{code} of\n{config}\n{error}");
+        }
+        let line = daemon.audit().pop().expect("a line for each refusal");
+        assert_eq!((line["uid"].as_u64(), line["tenant"].as_str()), (Some(A.into()), Some("a")));
+        let written: Vec<&str> =
+            line["result"].as_array().expect("codes").iter().filter_map(Value::as_str).collect();
+        for code in codes {
+            assert!(written.contains(&code), "{code}: {line}");
+        }
+    }
+    // The file of a program would be read with the daemon's rights.
+    let path = daemon.write("asked.toml", &on("uprobe:/etc/shadow:main", ""));
+    let output = daemon.weir(A, &["run", "-c", &path, "--duration", "1s"]);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(77) && error.contains("no probes in programs"), "{error}");
+    // Whoever is of no tenant may not even ask.
+    for arguments in [&["status"][..], &["tables"], &["logs"], &["stop", "configuration"]] {
+        let output = daemon.weir(STRANGER, arguments);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(77) && error.contains("tenant: user 64013"), "{error}");
+    }
+    // What is another's is not there.
+    let output = daemon.weir(A, &["stop", "configuration"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("there is no job `configuration`"));
+    let seen = daemon.status(A);
+    assert_eq!(seen["tenants"].as_array().expect("tenants").len(), 1, "{seen}");
+    let status = daemon.status(0);
+    assert!(job(&status, "operator", "configuration").is_some());
+    assert_eq!(job(&status, "a", "t"), None);
+    assert_eq!(seen["tenants"][0]["refused"].as_u64(), Some(6));
+    daemon.stop();
+}
+
+#[test]
+fn a_plugin_that_loops_is_quarantined_and_its_neighbours_are_called() {
+    let (Some(looping), Some(top)) = (plugin("hostile/endless_loop"), plugin("top")) else { return };
+    let daemon = Daemon::start(None, POLICY);
+    let config = daemon.write("tables.toml", &table("t", ""));
+    for (uid, path, name) in [(A, &looping, "bad"), (A, &top, "good"), (B, &top, "good")] {
+        let path = path.to_str().expect("a plain path");
+        let output = daemon.weir(uid, &["start", path, "-c", &config, "--name", name]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let of = |status: &Value, tenant: &str, name: &str| {
+        job(status, tenant, name).expect("the job is there")["plugins"][0].clone()
+    };
+    let status =
+        daemon.wait_for("it is quarantined", |status| of(status, "a", "bad")["state"] == "quarantined");
+    let bad = of(&status, "a", "bad");
+    assert_eq!(bad["fault"][0], "deadline");
+    assert_eq!(bad["account"]["faults"]["deadline"].as_u64(), Some(5), "{bad}");
+    for tenant in ["a", "b"] {
+        let good = of(&status, tenant, "good");
+        assert_eq!((good["state"].as_str(), &good["fault"]), (Some("running"), &Value::Null), "{good}");
+        assert!(good["account"]["calls"].as_u64() >= Some(15), "it was called in every interval: {good}");
+    }
+    // Started again, it has another chance.
+    let path = looping.to_str().expect("a plain path");
+    let output = daemon.weir(A, &["start", path, "-c", &config, "--name", "bad"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_ne!(of(&daemon.status(A), "a", "bad")["state"], "quarantined");
+    daemon.stop();
+}
+
+#[test]
+fn a_plugin_is_replaced_while_its_tables_count_on() {
+    let (Some(top), Some(behaved)) = (plugin("top"), plugin("hostile/well_behaved")) else { return };
+    let daemon = Daemon::start(None, POLICY);
+    let config = daemon.write("tables.toml", &table("t", ""));
+    let start = |path: &PathBuf| {
+        let path = path.to_str().expect("a plain path");
+        daemon.weir(A, &["start", path, "-c", &config, "--name", "job"])
+    };
+    assert!(start(&top).status.success());
+    let caller = Caller::start(A);
+    for round in 0..6 {
+        let output = start(if round % 2 == 0 { &behaved } else { &top });
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    // One that cannot be configured changes nothing.
+    if let Some(bad) = plugin("hostile/loops_in_configure") {
+        let output = start(&bad);
+        assert_eq!(output.status.code(), Some(65), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let made = caller.end();
+    wait_for_events(&daemon, "a", "job", made);
+    let status = daemon.status(A);
+    let plugins =
+        job(&status, "a", "job").expect("the job is there")["plugins"].as_array().expect("plugins").clone();
+    assert_eq!(plugins.len(), 1, "{plugins:?}");
+    assert_eq!(plugins[0]["plugin"], "top");
+    daemon.stop();
+}
+
+#[test]
+fn a_changed_configuration_changes_only_what_is_different() {
+    let daemon = Daemon::start(Some(&table("t", "")), POLICY);
+    let has = |status: &Value, name: &str| {
+        job(status, "operator", "configuration").is_some_and(|job| account(job, "table", name).is_some())
+    };
+    daemon.wait_for("the configuration's table is attached", |status| has(status, "t"));
+    let caller = Caller::start(0);
+    for round in 0..4 {
+        daemon.write("weir.toml", &(table("t", "") + &table(&format!("other{round}"), "")));
+        daemon.reload();
+        daemon.wait_for("another table is there", |status| has(status, &format!("other{round}")));
+    }
+    // What is wrong changes nothing.
+    daemon.write("weir.toml", "[tables.t]\non = \"nothing\"\n");
+    daemon.reload();
+    let start = Instant::now();
+    while !daemon.log().contains("what was running goes on") {
+        assert!(start.elapsed() < Duration::from_secs(20), "{}", daemon.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let status = daemon.status(0);
+    assert!(has(&status, "other3") && !has(&status, "other2"), "{status:#}");
+    let made = caller.end();
+    wait_for_events(&daemon, "operator", "configuration", made);
+    daemon.stop();
+}
+
+/// Programs of the kernel that are loaded, descriptors of the daemon, and processes of its own.
+fn held(daemon: &Daemon) -> (usize, usize, usize) {
+    let programs = aya::programs::loaded_programs().filter(|program| {
+        program
+            .as_ref()
+            .is_ok_and(|program| program.name_as_str().is_some_and(|name| name.starts_with("weir_")))
+    });
+    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", daemon.pid())).expect("it runs").count();
+    let children =
+        std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", daemon.pid())).expect("it runs");
+    (programs.count(), descriptors, children.split_whitespace().count())
+}
+
+#[test]
+fn what_is_killed_leaves_nothing_behind_and_costs_others_nothing() {
+    let Some(top) = plugin("top") else { return };
+    let daemon = Daemon::start(None, POLICY);
+    let config = daemon.write("tables.toml", &table("t", ""));
+    let path = top.to_str().expect("a plain path");
+    for uid in [A, B] {
+        let output = daemon.weir(uid, &["start", path, "-c", &config, "--name", "job"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let quiet = |status: &Value| {
+        let jobs = |tenant: &Value| tenant["jobs"].as_array().expect("jobs").len();
+        status["tenants"].as_array().expect("tenants").iter().all(|tenant| jobs(tenant) <= 1)
+    };
+    daemon.wait_for("it is quiet", quiet);
+    let before = held(&daemon);
+    let caller = Caller::start(B);
+    let rounds = if emulated() { 5 } else { 100 };
+    let mut random = 12_345u64;
+    for _ in 0..rounds {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let mut client = daemon
+            .command(A, &["watch", "t:raw_syscalls:sys_enter", "--by", "comm", "--format", "json"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        std::thread::sleep(Duration::from_millis(random >> 56));
+        signal(client.id(), Signal::KILL);
+        client.wait().expect("it ends");
+        let status = daemon.status(0);
+        let tenants = status["tenants"].as_array().expect("tenants").clone();
+        let a = tenants.iter().find(|tenant| tenant["tenant"] == "a").expect("a is there");
+        if random >> 55 & 1 == 0
+            && let Some(sandbox) = a["sandbox"].as_u64()
+        {
+            signal(sandbox as u32, Signal::KILL);
+        }
+    }
+    let made = caller.end();
+    wait_for_events(&daemon, "b", "job", made);
+    let status = daemon.wait_for("clients' jobs are gone", quiet);
+    let b = job(&status, "b", "job").expect("it is there");
+    assert_eq!(b["plugins"][0]["fault"], Value::Null, "{b:#}");
+    let start = Instant::now();
+    while held(&daemon) != before {
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?} and before {before:?}", held(&daemon));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    daemon.stop();
+}
+
+#[test]
+fn a_daemon_that_was_killed_goes_on_and_says_what_it_has_missed() {
+    let Some(top) = plugin("top") else { return };
+    let mut daemon = Daemon::start(None, POLICY);
+    let config = daemon.write("tables.toml", &table("t", ""));
+    let path = top.to_str().expect("a plain path");
+    let output = daemon.weir(A, &["start", path, "-c", &config, "--name", "job"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for _ in 0..3 {
+        daemon.wait_for("an interval is over", |status| status["intervals"].as_u64() >= Some(2));
+        daemon.kill_and_start_again();
+        let answered = Instant::now();
+        let status = daemon.wait_for("the job is there again", |status| {
+            job(status, "a", "job").is_some_and(|job| job["plugins"][0]["state"] == "running")
+        });
+        if !emulated() {
+            // Compiling the plugin is a part of it, in a debug build.
+            assert!(answered.elapsed() < Duration::from_secs(5), "{:?}", answered.elapsed());
+        }
+        let gap = &job(&status, "a", "job").expect("it is there")["not_covered"];
+        let (from, to) = (gap[0].as_str().expect("a time"), gap[1].as_str().expect("a time"));
+        assert!(from < to, "{gap}");
+        let before = events(&status, "a", "job", "t");
+        calls_as(A, 100);
+        wait_for_events(&daemon, "a", "job", before + 100);
+    }
+    let output = daemon.weir(A, &["stop", "job"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    daemon.kill_and_start_again();
+    daemon.wait_for("an interval is over", |status| status["intervals"].as_u64() >= Some(1));
+    assert_eq!(job(&daemon.status(0), "a", "job"), None, "what was stopped stays so");
+    daemon.stop();
+}
