@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv, recvmsg, sendmsg, socketpair,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv, recvmsg, send, sendmsg, socketpair,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -106,20 +106,24 @@ impl Channel {
         file: Option<BorrowedFd<'_>>,
         until: Until,
     ) -> io::Result<()> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         loop {
-            let mut along = SendAncillaryBuffer::new(&mut space);
-            if let Some(file) = &file {
-                along.push(SendAncillaryMessage::ScmRights(std::slice::from_ref(file)));
-            }
-            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            match sendmsg(&self.socket, &[IoSlice::new(packet)], &mut along, flags) {
+            match self.send_once(packet, file) {
                 Ok(_) => return Ok(()),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => self.wait(PollFlags::OUT, until)?,
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// A process that sends no descriptor has no right to the call that could.
+    fn send_once(&self, packet: &[u8], file: Option<BorrowedFd<'_>>) -> rustix::io::Result<usize> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let Some(file) = file else { return send(&self.socket, packet, flags) };
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut along = SendAncillaryBuffer::new(&mut space);
+        along.push(SendAncillaryMessage::ScmRights(std::slice::from_ref(&file)));
+        sendmsg(&self.socket, &[IoSlice::new(packet)], &mut along, flags)
     }
 
     /// The next message, if all of it is there.

@@ -19,6 +19,7 @@ use super::limits::{SLOTS, TICK};
 use super::lockdown::{self, Left};
 use super::ring::{self, Slots};
 use super::runner::{Export, Runner, Turn};
+use super::seccomp::Work;
 use super::view::Table;
 use super::wire::{Claim, Fault, GrantedTable, IntervalOrder, Order, PluginOrder, Reason, TableOrder, Used};
 
@@ -50,7 +51,7 @@ fn prepare(left: Left, hang_up: OwnedFd, slots: Vec<OwnedFd>) -> Result<Sandbox,
     let engine = engine::engine().map_err(wasmtime)?;
     let pulse =
         Pulse::start(engine.clone(), hang_up).map_err(|error| format!("cannot start a thread: {error}"))?;
-    lockdown::last_thread()?;
+    lockdown::last_thread(Work::Run)?;
     let slots = Slots::new(slots).map_err(|error| format!("cannot map the ring: {error}"))?;
     let linker = engine::linker(&engine).map_err(wasmtime)?;
     Ok(Sandbox { engine, linker, slots, pulse, runners: BTreeMap::new() })
@@ -154,7 +155,7 @@ impl Pulse {
     fn start(engine: Engine, hang_up: OwnedFd) -> io::Result<Arc<Self>> {
         let pulse = Arc::new(Self { running: Mutex::new(false), changed: Condvar::new() });
         let beat = pulse.clone();
-        std::thread::Builder::new().name("weir-pulse".to_owned()).spawn(move || {
+        lockdown::beside(move || {
             loop {
                 beat.wait();
                 if hung_up(&hang_up, Some(TICK)) {

@@ -16,6 +16,7 @@ use super::limits::{
 };
 use super::lockdown::{self, Left};
 use super::outputs::cut;
+use super::seccomp::Work;
 use super::spawn::{Identity, Role, spawn};
 use super::wire::Compiled;
 use super::wit::{ANALYSIS, PACKAGE, VERSION};
@@ -123,25 +124,28 @@ pub(super) fn main(left: Left) -> std::result::Result<(), ()> {
     let files = lockdown::keep_descriptors(left.descriptors).map_err(drop)?;
     let [socket, input, output]: [OwnedFd; 3] = files.try_into().map_err(drop)?;
     let hang_up = socket.try_clone().map_err(drop)?;
-    let said = match lockdown::enter(c"weir-compiler", left).and_then(|()| end_with_host(hang_up)) {
-        Ok(()) => compile(&input, &output),
+    let said = match prepare(left, hang_up) {
+        Ok(engine) => compile(&engine, &input, &output),
         Err(reason) => Compiled::Unfit(reason),
     };
     Channel::new(socket).send(&said, Until::Ever).map_err(drop)
 }
 
-/// Ends this process when its host is gone.
-fn end_with_host(hang_up: OwnedFd) -> std::result::Result<(), String> {
+/// Gives up everything; then this process ends when its host is gone, and can compile.
+fn prepare(left: Left, hang_up: OwnedFd) -> std::result::Result<Engine, String> {
+    lockdown::enter(c"weir-compiler", left)?;
+    // Before the filter, because setting up asks the machine more than compiling does.
+    let engine = engine::engine().map_err(|error| format!("cannot set up Wasmtime: {error:#}"))?;
     let wait = move || {
         while !child::hung_up(&hang_up, None) {}
         std::process::exit(0)
     };
-    let thread = std::thread::Builder::new().name("weir-pulse".to_owned());
-    thread.spawn(wait).map_err(|error| format!("cannot start a thread: {error}"))?;
-    lockdown::last_thread()
+    lockdown::beside(wait).map_err(|error| format!("cannot start a thread: {error}"))?;
+    lockdown::last_thread(Work::Compile)?;
+    Ok(engine)
 }
 
-fn compile(input: &OwnedFd, output: &OwnedFd) -> Compiled {
+fn compile(engine: &Engine, input: &OwnedFd, output: &OwnedFd) -> Compiled {
     let unfit = |error: std::io::Error| Compiled::Unfit(format!("cannot compile: {error}"));
     let component = match rustix::fs::fstat(input)
         .map_err(Into::into)
@@ -151,7 +155,7 @@ fn compile(input: &OwnedFd, output: &OwnedFd) -> Compiled {
         // An empty file cannot be mapped.
         Err(_) => return refuse_bytes(&[]),
     };
-    let code = match translate(&component) {
+    let code = match translate(engine, &component) {
         Ok(code) => code,
         Err((message, help)) => return Compiled::Refused { message, help },
     };
@@ -176,14 +180,13 @@ fn refuse_bytes(bytes: &[u8]) -> Compiled {
 type Refused = (String, String);
 
 /// Compiles a component that can run here.
-fn translate(bytes: &[u8]) -> std::result::Result<Vec<u8>, Refused> {
+fn translate(engine: &Engine, bytes: &[u8]) -> std::result::Result<Vec<u8>, Refused> {
     recognise(bytes)?;
     let broken = |error: wasmtime::Error| {
         (format!("is not a valid component: {error:#}"), "build it again; the file may be damaged".to_owned())
     };
-    let engine = engine::engine().map_err(broken)?;
-    let component = Component::from_binary(&engine, bytes).map_err(broken)?;
-    fits(&engine, &component)?;
+    let component = Component::from_binary(engine, bytes).map_err(broken)?;
+    fits(engine, &component)?;
     component.serialize().map_err(broken)
 }
 

@@ -4,12 +4,16 @@
 
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
+use std::sync::{Arc, Barrier};
 
 use rustix::process::{
     DumpableBehavior, Resource, Rlimit, dumpable_behavior, getrlimit, set_dumpable_behavior, setrlimit,
     setsid,
 };
 use rustix::thread::{CapabilitySet, CapabilitySets};
+
+use super::landlock;
+use super::seccomp::{self, Work};
 
 /// The first descriptor after standard input, output and error, which are /dev/null.
 pub(super) const FIRST_FD: RawFd = 3;
@@ -27,7 +31,7 @@ pub(super) struct Left {
     pub(super) cpu: Option<u64>,
 }
 
-/// Gives up the rest, once the descriptors are those that are left.
+/// Gives up the rest, once the descriptors are those that are left; [`last_thread`] has to follow.
 pub(super) fn enter(name: &std::ffi::CStr, left: Left) -> Result<(), String> {
     let step = |what: &'static str| move |error: rustix::io::Errno| format!("cannot {what}: {error}");
     rustix::thread::set_name(name).map_err(step("set the process's name"))?;
@@ -70,12 +74,28 @@ pub(super) fn enter(name: &std::ffi::CStr, left: Left) -> Result<(), String> {
     .map_err(step("drop the capabilities"))?;
     rustix::thread::set_no_new_privs(true).map_err(step("give up new privileges"))?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(step("become undumpable"))?;
-    verify(left, bounding)
+    verify(left, bounding)?;
+    // Last, for it ends the reading of /proc. What this kernel does not know to refuse is for `weir doctor` to say.
+    landlock::restrict().map(drop).map_err(|error| format!("cannot give up files and network: {error}"))
 }
 
-/// From here on the process starts no thread and no other process.
-pub(super) fn last_thread() -> Result<(), String> {
-    limit(Resource::Nproc, 0).map_err(|error| format!("cannot lower a resource limit: {error}"))
+/// Starts the one thread beside this one, and waits until it is at work: what a thread calls when it begins,
+/// [`last_thread`] refuses.
+pub(super) fn beside(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let begun = Arc::new(Barrier::new(2));
+    let begins = begun.clone();
+    std::thread::Builder::new().name("weir-pulse".to_owned()).spawn(move || {
+        begins.wait();
+        work();
+    })?;
+    begun.wait();
+    Ok(())
+}
+
+/// From here on the process starts no thread and no other process, and makes only the system calls of its work.
+pub(super) fn last_thread(work: Work) -> Result<(), String> {
+    limit(Resource::Nproc, 0).map_err(|error| format!("cannot lower a resource limit: {error}"))?;
+    seccomp::restrict(work)
 }
 
 fn limit(resource: Resource, bound: u64) -> rustix::io::Result<()> {

@@ -1,11 +1,11 @@
 //! Where plugins run: a process without privileges, fed through shared memory, answering in bounded messages.
 //!
 //! In the order in which data passes: the host's handle is here, with what it believes of the answers in
-//! `answers`. `ring` and `channel` lead to a process that `spawn` started, `lockdown` stripped and `child` runs;
-//! `compile` is the other such process. In the sandbox, `runner` gives each call of a plugin an instance in
-//! Wasmtime (`engine`), whose imports (`guest`) work on the call's own data (`call`, `view`, `questions`,
-//! `outputs`, `state`, `work`). `wire` is what crosses between the processes, `wit` what crosses into Wasm, and
-//! every bound is in `limits`.
+//! `answers`. `ring` and `channel` lead to a process that `spawn` started, `lockdown` stripped (with `landlock` and
+//! `seccomp`) and `child` runs; `compile` is the other such process. In the sandbox, `runner` gives each call of a
+//! plugin an instance in Wasmtime (`engine`), whose imports (`guest`) work on the call's own data (`call`, `view`,
+//! `questions`, `outputs`, `state`, `work`). `wire` is what crosses between the processes, `wit` what crosses into
+//! Wasm, and every bound is in `limits`.
 //!
 //! The host neither parses a component nor loads compiled code, and believes nothing that a sandbox says
 //! before it has checked it. A plugin that misbehaves loses its turn, for one of these reasons:
@@ -33,12 +33,14 @@ mod compile;
 mod engine;
 mod guest;
 mod handle;
+mod landlock;
 mod limits;
 mod lockdown;
 mod outputs;
 mod questions;
 mod ring;
 mod runner;
+mod seccomp;
 mod spawn;
 mod state;
 mod view;
@@ -47,6 +49,7 @@ mod wit;
 mod work;
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,6 +115,42 @@ pub struct Answer {
 /// The user as which a sandbox would run now; none where it would run as this process's own.
 pub(crate) fn own_user() -> std::io::Result<Option<u32>> {
     spawn::Identity::choose().map(|identity| identity.uid())
+}
+
+/// What this kernel's landlock does not refuse a sandbox; the filter of system calls does in any case.
+pub(crate) fn unenforced() -> Result<Vec<&'static str>, String> {
+    landlock::unenforced()
+}
+
+/// How far [`lock_down`] goes.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Locked {
+    /// As far as a process goes before it starts its second thread: there is no filter of system calls.
+    Unfiltered,
+    Run,
+    Compile,
+}
+
+/// For tests that make the attempts of an exploit: gives up what a sandbox or a compiler gives up, in this process,
+/// which is to have begun with so many descriptors from 3 on. `beside` runs on the second thread.
+#[doc(hidden)]
+pub fn lock_down(
+    locked: Locked,
+    uid: Option<u32>,
+    descriptors: u32,
+    beside: impl FnOnce() + Send + 'static,
+) -> Result<Vec<OwnedFd>, String> {
+    let files = lockdown::keep_descriptors(descriptors).map_err(|error| error.to_string())?;
+    let left = lockdown::Left { uid, descriptors, memory: limits::SANDBOX_MEMORY, cpu: None };
+    lockdown::enter(c"weir-attempts", left)?;
+    lockdown::beside(beside).map_err(|error| error.to_string())?;
+    match locked {
+        Locked::Unfiltered => {}
+        Locked::Run => lockdown::last_thread(seccomp::Work::Run)?,
+        Locked::Compile => lockdown::last_thread(seccomp::Work::Compile)?,
+    }
+    Ok(files)
 }
 
 /// To be called first thing in `main`: if this process was started to be a sandbox or a compiler, it is that

@@ -9,6 +9,7 @@ use crate::support::{assert_behaved, drain, interval, of, plugin, reason, snapsh
 
 pub(crate) const TESTS: &[(&str, fn())] = &[
     ("a_stopped_process_is_replaced", a_stopped_process_is_replaced),
+    ("a_stopped_process_goes_on", a_stopped_process_goes_on),
     ("a_killed_process_is_replaced", a_killed_process_is_replaced),
     ("state_stays_within_its_limit", state_stays_within_its_limit),
 ];
@@ -32,6 +33,24 @@ fn a_stopped_process_is_replaced() {
     let answers = turn(&mut sandbox, 1, &snapshot);
     assert_behaved(of(&answers, 0), 1_000, 1);
     assert_behaved(of(&answers, 1), 1_000, 1);
+}
+
+/// What a system call was interrupted in, it takes up again under the filter.
+fn a_stopped_process_goes_on() {
+    let mut sandbox = Sandbox::start(vec![plugin("hostile/endless_loop"), well_behaved()]).unwrap();
+    let (before, snapshot) = (sandbox.pid(), snapshot(1_000));
+    for (number, times) in [(0, 1), (1, 2), (2, 3)] {
+        // Once while it waits for an order, and once while it works and looks at the time.
+        signal(&sandbox, Signal::STOP);
+        sandbox.analyze(&interval(number), std::slice::from_ref(&snapshot)).unwrap();
+        signal(&sandbox, Signal::CONT);
+        signal(&sandbox, Signal::STOP);
+        signal(&sandbox, Signal::CONT);
+        let answers = drain(&mut sandbox);
+        assert_eq!(reason(of(&answers, 0)), Some("deadline"));
+        assert_behaved(of(&answers, 1), 1_000, times);
+    }
+    assert_eq!(sandbox.pid(), before);
 }
 
 fn a_killed_process_is_replaced() {

@@ -4,8 +4,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod attempts;
 mod bounds;
 mod changes;
+mod locked;
 mod privileges;
 mod refusals;
 mod support;
@@ -18,6 +20,9 @@ use libtest_mimic::{Arguments, Trial};
 fn main() -> ExitCode {
     if let Some(code) = weir::sandbox::enter_if_asked() {
         return code;
+    }
+    if locked::enter_if_asked() {
+        return ExitCode::SUCCESS;
     }
     let mut trials = Vec::new();
     let mut add = |tests: &[(&str, fn())]| {
@@ -33,6 +38,7 @@ fn main() -> ExitCode {
     add(bounds::TESTS);
     add(changes::TESTS);
     add(privileges::TESTS);
+    add(locked::TESTS);
     add(refusals::TESTS);
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -46,6 +46,7 @@ fn the_process_has_no_privileges() {
         let status = std::fs::read_to_string(task.unwrap().path().join("status")).unwrap();
         assert_eq!(field(&status, "CapEff"), "0".repeat(16));
         assert_eq!(field(&status, "NoNewPrivs"), "1");
+        assert_eq!(field(&status, "Seccomp"), "2", "no filter of system calls");
     }
     // Its session is its own, which is the sixth field after the name.
     let stat = file(&sandbox, "stat");

@@ -59,6 +59,7 @@ pub(super) fn features(kernel: &Kernel, held: CapabilitySet) -> Vec<Finding> {
         missed(),
         locked_memory(held),
         sandbox_user(),
+        landlock(),
     ]
 }
 
@@ -167,6 +168,18 @@ fn sandbox_user() -> Finding {
             .why("this process cannot become one of them, and plugins run as the same user as Weir")
             .help("run with CAP_SETUID and CAP_SETGID, in a user namespace that has those users"),
         Err(error) => Finding::new(Verdict::No, NAME, about).why(error.to_string()),
+    }
+}
+
+fn landlock() -> Finding {
+    const NAME: &str = "landlock";
+    let about = "a second wall, behind the filter of system calls, around the process in which plugins run";
+    match sandbox::unenforced() {
+        Ok(lacking) if lacking.is_empty() => Finding::new(Verdict::Ok, NAME, about),
+        Ok(lacking) => Finding::new(Verdict::No, NAME, about)
+            .why(format!("this kernel's has none for {}", lacking.join(", ")))
+            .help("all of it is in Linux 6.12, where landlock is among the lsm= of the boot"),
+        Err(error) => Finding::new(Verdict::No, NAME, about).why(error),
     }
 }
 
