@@ -110,7 +110,7 @@ fn calls_as(uid: u32, number: u64) {
 }
 
 fn events(status: &Value, tenant: &str, name: &str, table: &str) -> u64 {
-    let job = job(status, tenant, name).unwrap_or_else(|| panic!("no job {name} of {tenant}: {status:#}"));
+    let job = job(status, tenant, name).expect("the job is there");
     account(job, "table", table).expect("the table is there")["events"].as_u64().expect("a number")
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::limits::{FAULT_BYTES, SERIES};
+use super::limits::{FAULT_BYTES, SERIES, SERIES_BYTES};
 use super::outputs::{cut, within_quota};
 use super::wire::{End, Fault, Level, Put, Reason};
 use crate::event::{Label, MetricValue, Output, Severity};
@@ -17,8 +17,12 @@ pub(super) fn believe(totals: &mut Totals, end: End, puts: Vec<Put>) -> Option<V
         return None;
     }
     let mut outputs = Vec::with_capacity(puts.len() + 1);
-    if series(totals, &puts) > SERIES {
-        let message = format!("it has more than {SERIES} different counters; give labels fewer values");
+    let (series, bytes) = series(totals, &puts);
+    if series > SERIES || bytes > SERIES_BYTES {
+        let message = format!(
+            "it has more than {SERIES} different counters, or more than {SERIES_BYTES} bytes of their names and \
+             labels; give labels fewer values"
+        );
         outputs.extend(
             puts.into_iter().filter(|put| matches!(put, Put::Log { .. })).map(|put| output(totals, put)),
         );
@@ -35,14 +39,17 @@ pub(super) fn believe(totals: &mut Totals, end: End, puts: Vec<Put>) -> Option<V
     Some(outputs)
 }
 
-/// How many counters there would be with these.
-fn series(totals: &Totals, puts: &[Put]) -> usize {
+/// How many counters there would be with these, and how many bytes their names and labels would have.
+fn series(totals: &Totals, puts: &[Put]) -> (usize, usize) {
     let new = puts.iter().filter_map(|put| match put {
         Put::Add { metric, labels, .. } => Some((metric.clone(), labels.clone())),
         _ => None,
     });
     let new: std::collections::HashSet<_> = new.filter(|series| !totals.contains_key(series)).collect();
-    totals.len() + new.len()
+    let bytes = |(metric, labels): &(String, Vec<(String, String)>)| {
+        metric.len() + labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    };
+    (totals.len() + new.len(), totals.keys().chain(&new).map(bytes).sum())
 }
 
 pub(super) fn fault(reason: Reason, message: impl AsRef<str>) -> Output {
@@ -114,6 +121,22 @@ mod tests {
         let outputs = believe(&mut totals, Ok(()), vec![add(SERIES)]).unwrap();
         assert!(matches!(&outputs[..], [Output::Fault { reason, .. }] if reason == "output"));
         assert_eq!(totals.len(), SERIES);
+    }
+
+    #[test]
+    fn long_labels_that_never_repeat_are_a_fault() {
+        let mut totals = Totals::new();
+        let put = |number: usize| Put::Add {
+            metric: "m".to_owned(),
+            labels: vec![("n".to_owned(), format!("{number:04000}"))],
+            delta: 1.0,
+        };
+        let faulty = (0..2_000).position(|number| {
+            let outputs = believe(&mut totals, Ok(()), vec![put(number)]).unwrap();
+            matches!(&outputs[..], [Output::Fault { reason, .. }] if reason == "output")
+        });
+        assert_eq!(faulty, Some(SERIES_BYTES / 4_002));
+        assert_eq!(totals.len(), SERIES_BYTES / 4_002);
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub(super) const READ_BYTES: usize = 16 << 20;
 pub(super) const WASM_STACK: usize = 512 << 10;
 /// Function tables grown to exhaust what `memory` does not count: elements of one table.
 pub(super) const TABLE_ELEMENTS: usize = 1 << 15;
+/// Resources that a guest makes of its own, for each of which a table outside its memory has an entry.
+pub(super) const HANDLES: usize = 1 << 16;
 /// Components made of very many small parts. Python needs 38 instances.
 pub(super) const INSTANCES: u32 = 128;
 pub(super) const TABLES: u32 = 128;
@@ -78,6 +80,8 @@ pub(super) const LABELS: usize = 32;
 pub(super) const REFUSALS: u32 = 1_000;
 /// Labels that never repeat: counters whose totals the host keeps for a plugin.
 pub(super) const SERIES: usize = 10_000;
+/// The same with few of them, whose labels are long: bytes of their names and labels.
+pub(super) const SERIES_BYTES: usize = 4 << 20;
 /// State of one plugin: keys and values.
 pub(super) const STATE_BYTES: usize = 64 << 10;
 pub(super) const STATE_KEYS: usize = 1_024;
@@ -88,8 +92,9 @@ pub(super) const FAULT_BYTES: usize = 2 << 10;
 
 /// One packet. A socket's default buffer holds three.
 pub(super) const PACKET_BYTES: usize = 64 << 10;
-/// A message of many packets, made to be kept in the host's memory: an answer's outputs, and what frames them.
-pub(super) const MESSAGE_BYTES: usize = 2 << 20;
+/// A message of many packets, made to be kept in the host's memory: all that an answer can have, and what frames it. A
+/// lower bound would have one plugin's answer, within its own limits, end the process of all.
+pub(super) const MESSAGE_BYTES: usize = OUTPUT_BYTES + LOG_LINES * TEXT_BYTES + (256 << 10);
 /// Snapshots that are under way at once; a plugin that is late by more misses intervals.
 pub(super) const SLOTS: usize = 3;
 /// One interval's snapshots of all tables. Pages are taken when they are first written, so that only

@@ -199,6 +199,8 @@ pub(super) fn cut(text: &str, bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::limits::MESSAGE_BYTES;
+    use crate::sandbox::wire::Claim;
 
     fn gauge(number: usize) -> Put {
         Put::Gauge { metric: "m".to_owned(), labels: vec![("n".to_owned(), number.to_string())], value: 1.0 }
@@ -216,6 +218,33 @@ mod tests {
         assert!(within_quota(&puts));
         puts.push(gauge(0));
         assert!(!within_quota(&puts));
+    }
+
+    /// Else the process could not send it, and would end with the turns of all its plugins.
+    #[test]
+    fn the_largest_answer_fits_a_message() {
+        let mut outputs = Outputs::default();
+        // What is largest beside what is counted of it.
+        for _ in 1..OUTPUTS {
+            let (metric, sum) = ("m".to_owned(), 1.0);
+            let put =
+                Put::Histogram { metric, labels: Vec::new(), count: u64::MAX, sum, buckets: Vec::new() };
+            outputs.put(put).unwrap();
+        }
+        let bytes = vec![0; OUTPUT_BYTES - outputs.bytes - 18];
+        outputs.put(Put::Artefact { name: "a".to_owned(), media_type: "t".to_owned(), bytes }).unwrap();
+        (0..=LOG_LINES).for_each(|_| outputs.log(Level::Info, &"l".repeat(TEXT_BYTES)));
+        assert_eq!(outputs.bytes, OUTPUT_BYTES);
+        let outputs = outputs.finish(true);
+        assert!(within_quota(&outputs));
+        let claim = Claim::Answered {
+            plugin: u32::MAX,
+            interval: u64::MAX,
+            end: Ok(()),
+            outputs,
+            used: crate::sandbox::Used { processor_ns: u64::MAX, memory: u64::MAX, suppressed: u64::MAX },
+        };
+        assert!(postcard::to_stdvec(&claim).unwrap().len() <= MESSAGE_BYTES);
     }
 
     #[test]

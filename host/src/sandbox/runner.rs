@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // Loading compiled code.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 use wasmtime::{Engine, Store, Trap, UpdateDeadline, WasmBacktrace};
 
 use super::call::{Call, Given};
-use super::limits::{FAULT_BYTES, HOST_CALL_BYTES};
+use super::limits::{FAULT_BYTES, HANDLES, HOST_CALL_BYTES};
 use super::outputs::cut;
 use super::ring;
 use super::state::State;
@@ -117,6 +118,7 @@ impl Runner {
         let mut store = Store::new(&self.engine, call);
         store.limiter(|call| &mut call.meter);
         store.set_hostcall_fuel(HOST_CALL_BYTES);
+        store.set_max_component_handles(HANDLES);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|store| {
             store.data().work.look()?;
@@ -169,8 +171,9 @@ fn fault(error: &wasmtime::Error, call: &Call) -> Fault {
         *reason
     } else if let Some(Trap::StackOverflow) = error.downcast_ref() {
         Reason::Stack
-    } else if call.meter.refused {
-        // Guests trap, or give up, when they are refused memory.
+    } else if call.meter.refused || refused_by_the_kernel(error) {
+        // Guests trap, or give up, when they are refused memory. That with which an instance begins is taken before
+        // anybody is asked, and the kernel may refuse it first.
         Reason::Memory
     } else if handed_over_too_much(error) {
         Reason::Output
@@ -186,6 +189,10 @@ fn fault(error: &wasmtime::Error, call: &Call) -> Fault {
         }
     }
     Fault { reason, message: cut(&message, FAULT_BYTES) }
+}
+
+fn refused_by_the_kernel(error: &wasmtime::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::OutOfMemory)
 }
 
 /// The error has no public type in Wasmtime; a test fails if its text changes.

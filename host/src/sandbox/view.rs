@@ -181,7 +181,7 @@ impl Data {
     }
 
     /// About how much memory it takes.
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         match self {
             Self::U64(values) => values.len() * 8,
             Self::S64(values) => values.len() * 8,

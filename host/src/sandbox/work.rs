@@ -90,7 +90,12 @@ impl Work {
     /// Takes note of memory for the answers to questions.
     pub(super) fn charge(&mut self, bytes: usize) -> Result<(), Failure> {
         self.derived = self.derived.saturating_add(bytes);
-        if self.derived <= DERIVED_BYTES {
+        self.room(0)
+    }
+
+    /// Whether an answer that has so many bytes by now may have them; to be asked while it grows.
+    pub(super) fn room(&self, bytes: usize) -> Result<(), Failure> {
+        if self.derived.saturating_add(bytes) <= DERIVED_BYTES {
             return Ok(());
         }
         Err(Failure::new("quota", format!("the answers of one call take no more than {DERIVED_BYTES} bytes")))

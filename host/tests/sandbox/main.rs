@@ -5,8 +5,11 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod attempts;
+mod bombs;
 mod bounds;
 mod changes;
+mod host;
+mod hostile;
 mod locked;
 mod privileges;
 mod refusals;
@@ -40,5 +43,11 @@ fn main() -> ExitCode {
     add(privileges::TESTS);
     add(locked::TESTS);
     add(refusals::TESTS);
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    let mut arguments = Arguments::from_args();
+    let side_by_side = libtest_mimic::run(&arguments, trials);
+    // These measure this process, and so have it for themselves.
+    arguments.test_threads = Some(1);
+    let alone =
+        libtest_mimic::run(&arguments, hostile::trials().into_iter().chain(bombs::trials()).collect());
+    if side_by_side.has_failed() { side_by_side.exit_code() } else { alone.exit_code() }
 }

@@ -133,13 +133,16 @@ pub(crate) struct Machine<'a> {
     registers: [Option<u64>; 11],
     frame: Vec<Option<u8>>,
     calls: Vec<Call>,
+    /// A typed pointer was followed.
+    followed: bool,
 }
 
 impl<'a> Machine<'a> {
     pub(crate) fn new(world: &'a World) -> Self {
         let mut registers = [None; 11];
         (registers[6], registers[7]) = (Some(CONTEXT), Some(FRAME));
-        let mut machine = Self { world, registers, frame: vec![None; FRAME_BYTES], calls: Vec::new() };
+        let mut machine =
+            Self { world, registers, frame: vec![None; FRAME_BYTES], calls: vec![], followed: false };
         machine.write(FRAME + offset_of!(Frame, thread) as u64, &world.thread.to_le_bytes());
         machine.write(FRAME + offset_of!(Frame, elapsed) as u64, &world.elapsed.to_le_bytes());
         for (at, saved) in (0..).zip(world.saved) {
@@ -168,6 +171,7 @@ impl<'a> Machine<'a> {
             assert!((address - CONTEXT).is_multiple_of(bytes), "an aligned load of the context");
             return self.world.number(address, bytes);
         }
+        self.followed = true;
         self.world.typed(address, bytes)
     }
 
@@ -814,6 +818,8 @@ pub(crate) struct Done {
     pub(crate) accepted: bool,
     /// Everything that was asked of the kernel before.
     pub(crate) asked: Vec<Call>,
+    /// Memory of the kernel's was read that is not the event's own, or where it is was found out.
+    pub(crate) read_kernel: bool,
     /// The key by which the span is paired, if it is by one.
     pub(crate) pair: Option<u64>,
 }
@@ -825,8 +831,15 @@ pub(crate) fn happen(table: &TableSpec, probe: &Probe, world: &World) -> Done {
     let code = if table.starts.contains(probe) { save(probe) } else { evaluate(probe, &columns) };
     let mut machine = Machine::new(world);
     let accepted = machine.run(&compiled(code)) == 1;
-    let pair = probe.pair.as_ref().map(|value| Machine::new(world).run(&compiled(pair(value))));
-    Done { accepted, asked: machine.calls, pair }
+    let mut paired = Machine::new(world);
+    let pair = probe.pair.as_ref().map(|value| paired.run(&compiled(pair(value))));
+    let is_kernel = |(helper, address, _): &Call| match *helper {
+        helper::PROBE_READ_KERNEL | helper::PROBE_READ_KERNEL_STR => address.wrapping_sub(CONTEXT) >= 1 << 20,
+        helper => helper == helper::GET_CURRENT_TASK_BTF,
+    };
+    let calls = || machine.calls.iter().chain(&paired.calls);
+    let read_kernel = machine.followed || paired.followed || calls().any(is_kernel);
+    Done { accepted, read_kernel, asked: machine.calls, pair }
 }
 
 fn compiled(code: Result<Vec<bpf_insn>>) -> Vec<bpf_insn> {

@@ -211,9 +211,8 @@ fn rates_and_intervals() {
         on("hardware:cpu-cycles:999"),
         ["rate: table `t`: hardware:cpu-cycles:999, and granted: a sample for 1000 events"]
     );
-    let shorter =
-        "interval = \"500ms\"\n[tables.t]\non = \"profile:hz:1\"\nshow = { n = \"count()\" }".to_owned();
-    assert_eq!(refusals(&grant, &shorter, Usage::default()), ["interval: 500ms, and granted: 1s and more"]);
+    let shorter = "interval = \"500ms\"\n[tables.t]\non = \"profile:hz:1\"\nshow = { n = \"count()\" }";
+    assert_eq!(refusals(&grant, shorter, Usage::default()), ["interval: 500ms, and granted: 1s and more"]);
 }
 
 /// So many tables, of 100 rows and a budget each, and one probe.

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::memory::reads_kernel;
 use super::super::scoped::{below, of_user, put};
 use super::{cases, table};
 use crate::kernel::code::tests::{Done, World, any_spec, any_world, happen};
@@ -92,6 +93,18 @@ proptest! {
                 (Some(now), Some(before)) => prop_assert_eq!(now, before << 1 | 1),
                 (now, before) => prop_assert!(now.is_none() && before.is_none()),
             }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn what_is_said_to_read_nothing_of_the_kernel_reads_nothing(world in any_world(), table in any_spec(points())) {
+        for probe in table.probes.iter().chain(&table.starts) {
+            let done = happen(&table, probe, &world);
+            prop_assert!(reads_kernel(probe) || !done.read_kernel);
         }
     }
 }

@@ -38,6 +38,7 @@ pub(in crate::sandbox) fn group(
             columns.push(Column::computed(meta.name.clone(), &meta.role, &meta.unit, data.clone()));
         }
     }
+    let mut bytes = 0;
     for aggregate in show {
         work.look()?;
         let meta = table.column(aggregate.column)?;
@@ -46,6 +47,8 @@ pub(in crate::sandbox) fn group(
             groups.aggregate(work, data, &aggregate.op, aggregate.argument).map_err(|end| {
                 end.unwrap_or_else(|| wrong_kind(&aggregate.op, table, aggregate.column).into())
             })?;
+        bytes += data.bytes();
+        work.room(bytes)?;
         let unit = if matches!(role, "count" | "share") { "" } else { &meta.unit };
         columns.push(Column::computed(format!("{}({})", aggregate.op, meta.name), role, unit, data));
     }

@@ -1,0 +1,33 @@
+;; Attacks the host's memory through a table of handles, which is not the guest's: makes resources of its own for ever,
+;; and drops none.
+;;
+;; To be stopped by the limit on handles, reason `trap`.
+(component
+  (import "weir:plugin/types@0.1.0" (instance $types
+    (type $failure (record (field "reason" string) (field "message" string)))
+    (export "failure" (type (eq $failure)))
+  ))
+  (alias export $types "failure" (type $failure))
+  (type $thing (resource (rep i32)))
+  (core func $new (canon resource.new $thing))
+  (core module $module
+    (import "own" "new" (func $new (param i32) (result i32)))
+    (memory (export "memory") 1)
+    (func (export "configure") (result i32) i32.const 0)
+    (func (export "analyze") (result i32)
+      (loop $again
+        (drop (call $new (i32.const 0)))
+        br $again
+      )
+      unreachable
+    )
+  )
+  (core instance $guest (instantiate $module
+    (with "own" (instance (export "new" (func $new))))
+  ))
+  (type $entry (func (result (result (error $failure)))))
+  (func $configure (type $entry) (canon lift (core func $guest "configure") (memory (core memory $guest "memory"))))
+  (func $analyze (type $entry) (canon lift (core func $guest "analyze") (memory (core memory $guest "memory"))))
+  (instance $analysis (export "configure" (func $configure)) (export "analyze" (func $analyze)))
+  (export "weir:plugin/analysis@0.1.0" (instance $analysis))
+)

@@ -1,0 +1,15 @@
+;; Attacks the way back from a host call: `cabi_realloc` traps while the host is between two of its own steps.
+;;
+;; To be caught as a trap, reason `trap`.
+(module
+  (import "weir:plugin/tables@0.1.0" "names" (func $names (param i32)))
+  (memory (export "memory") 1)
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    unreachable
+  )
+  (func (export "weir:plugin/analysis@0.1.0#configure") (result i32) i32.const 0)
+  (func (export "weir:plugin/analysis@0.1.0#analyze") (result i32)
+    (call $names (i32.const 64))
+    i32.const 0
+  )
+)
