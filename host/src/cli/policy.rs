@@ -64,7 +64,7 @@ fn granted(text: &mut String, grant: &Grant) {
         Scope::Cgroup => "of its own control group, and those below it",
         Scope::All => "of everybody",
     };
-    let signed = match (grant.unsigned, grant.keys.len()) {
+    let signed = match (grant.trust.unsigned, grant.trust.keys.len()) {
         (true, _) => "signed by anybody or nobody".to_owned(),
         (false, keys) => format!("signed by one of {keys} keys"),
     };

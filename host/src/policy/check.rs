@@ -96,8 +96,6 @@ pub enum Code {
     Cpu,
     /// `disk`: too many bytes kept.
     Disk,
-    /// `signature`: a plugin that nobody has signed who may.
-    Signature,
 }
 
 impl Code {
@@ -122,7 +120,6 @@ impl Code {
             Self::Output => "output",
             Self::Cpu => "cpu",
             Self::Disk => "disk",
-            Self::Signature => "signature",
         }
     }
 }
@@ -173,7 +170,7 @@ fn is_of_task_alone(name: &str) -> bool {
 
 impl Grant {
     /// Everything that is too much, all of it, not the first; empty if it is granted. `used` is what the tenant has
-    /// already. Who signed a plugin is [`Grant::signer`]'s.
+    /// already. What plugins have to be is [`crate::trust::examine`]'s.
     #[must_use]
     pub fn check(&self, request: &Request<'_>, used: &Usage) -> Vec<Refusal> {
         let mut refusals = Refusals(Vec::new());
@@ -204,18 +201,6 @@ impl Grant {
         refusals.amount(Code::Cpu, request.cpu.into(), (used.cpu.into(), limits.cpu.into()), show_share);
         refusals.amount(Code::Disk, request.disk, (used.disk, limits.disk), show_size);
         refusals.0
-    }
-
-    /// Why a plugin is refused whose bytes are signed with this key, or with none.
-    #[must_use]
-    pub fn signer(&self, plugin: &str, key: Option<&str>) -> Option<Refusal> {
-        let what = match key {
-            None if self.unsigned => return None,
-            Some(key) if self.keys.iter().any(|known| known == key) => return None,
-            None => format!("plugin `{plugin}` is not signed"),
-            Some(key) => format!("plugin `{plugin}` is signed with {key}, which is not granted"),
-        };
-        Some(Refusal { code: Code::Signature, what })
     }
 
     /// What a table may take of one CPU, in millionths: if it does not say so, the part that each table has of all that

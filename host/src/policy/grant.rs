@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::probe::glob::Glob;
+use crate::trust::Demands;
 
 /// What a tenant may have; the default is nothing, of its own user.
 #[derive(Clone, Debug, Default)]
@@ -14,10 +15,8 @@ pub struct Grant {
     pub fields: Globs,
     pub scope: Scope,
     pub limits: Quota,
-    /// By one of which a plugin can be signed.
-    pub keys: Vec<String>,
-    /// Plugins need no signature.
-    pub unsigned: bool,
+    /// What plugins have to be.
+    pub trust: Demands,
 }
 
 /// Whose events are counted.

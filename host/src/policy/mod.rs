@@ -10,7 +10,9 @@
 //! | `probes` | names of probes, in which `*` and `?` are wildcards |
 //! | `fields` | names that expressions may use, likewise: `comm`, `args.*`, `start.*`, `elapsed`, `str` |
 //! | `unsigned` | whether plugins need no signature |
-//! | `keys` | the keys by one of which a plugin can be signed |
+//! | `keys` | the keys of minisign by one of which a plugin can be signed |
+//! | `digests` | those that plugins may have; any, if none are given |
+//! | `versions` | whether plugins must say their version, and none takes the place of a newer one |
 //! | `limits` | bounds, as below, all of them for all that the tenant has at once, unless they say otherwise |
 //!
 //! Who is named by several tenants is of the first.

@@ -14,9 +14,12 @@ use crate::error::{Error, Kind, Result};
 use crate::probe::glob::Glob;
 use crate::probe::nearest::did_you_mean;
 use crate::probe::unit;
+use crate::trust::{Demands, Digest, Keys};
 
-const KEYS: [&str; 9] =
-    ["users", "groups", "cgroups", "scope", "probes", "fields", "unsigned", "keys", "limits"];
+const KEYS: [&str; 11] = [
+    "users", "groups", "cgroups", "scope", "probes", "fields", "unsigned", "keys", "digests", "versions",
+    "limits",
+];
 const LIMITS: [&str; 14] = [
     "tables", "plugins", "rows", "interval", "rate", "events", "kernel", "churn", "memory", "deadline",
     "cpu", "series", "output", "disk",
@@ -70,10 +73,28 @@ fn tenant(entry: &Entry<'_>) -> Result<(Members, Arc<Tenant>)> {
         fields: globs(&pieces("fields")?)?,
         scope: self::scope(scope)?,
         limits: section.get("limits").map_or(Ok(Quota::default()), limits)?,
-        keys: pieces("keys")?.iter().map(|piece| piece.text.to_owned()).collect(),
-        unsigned: section.get("unsigned").map_or(Ok(false), Entry::flag)?,
+        trust: Demands {
+            digests: pieces("digests")?.iter().map(digest).collect::<Result<_>>()?,
+            keys: keys(&pieces("keys")?)?,
+            unsigned: section.get("unsigned").map_or(Ok(false), Entry::flag)?,
+            no_older: section.get("versions").map_or(Ok(false), Entry::flag)?,
+        },
     };
     Ok((members, Arc::new(Tenant { name: name.into(), grant })))
+}
+
+fn digest(piece: &Piece<'_>) -> Result<Digest> {
+    piece.text.parse().map_err(|why: String| piece.error(format!("a digest {why}")))
+}
+
+fn keys(pieces: &[Piece<'_>]) -> Result<Keys> {
+    for piece in pieces {
+        Keys::parse([piece.text]).map_err(|wrong| {
+            let error = piece.error(wrong.message);
+            wrong.help.map_or(error.clone(), |help| error.help(help))
+        })?;
+    }
+    Keys::parse(pieces.iter().map(|piece| piece.text))
 }
 
 fn user(piece: &Piece<'_>) -> Result<u32> {

@@ -12,7 +12,7 @@ use crate::event::{Label, MetricValue, Output};
 use crate::policy::{PluginRequest, Refusal, Request, Tenant, Usage};
 use crate::sandbox::{Compiler, Room, Sandbox};
 use crate::table::TableSpec;
-use crate::trust::{self, Demands, Keys};
+use crate::trust::{self, Demands};
 
 /// Compiled code of all of a tenant's plugins. An interpreter has 60 MiB of it.
 const CODE: u64 = 512 << 20;
@@ -103,26 +103,17 @@ impl TenantState {
         }
     }
 
-    /// Whether a plugin's bytes are what the policy demands, in the place of an older version if there is one.
+    /// Whether a plugin's bytes are what the policy demands, in the place of another one's if there is one.
     pub(super) fn trusts(
         &self,
         plugin: &WantedPlugin,
         installed: Option<&WantedPlugin>,
-    ) -> Result<std::result::Result<(), trust::Refusal>> {
-        let Some(tenant) = &self.grant else { return Ok(Ok(())) };
-        let grant = &tenant.grant;
-        let demands = Demands {
-            digests: Vec::new(),
-            keys: Keys::parse(grant.keys.iter().map(String::as_str))?,
-            unsigned: grant.unsigned,
-            // A version that nobody has signed says nothing.
-            no_older: !grant.unsigned && installed.is_some(),
-        };
-        let version = installed.and_then(|installed| {
-            let any = Demands { unsigned: true, ..Demands::default() };
-            trust::examine(&installed.component, &any, None).ok()?.version
-        });
-        Ok(trust::examine(&plugin.component, &demands, version.as_ref()).map(drop))
+    ) -> std::result::Result<(), trust::Refusal> {
+        let Some(tenant) = &self.grant else { return Ok(()) };
+        let any = Demands { unsigned: true, ..Demands::default() };
+        let version =
+            installed.and_then(|installed| trust::examine(&installed.component, &any, None).ok()?.version);
+        trust::examine(&plugin.component, &tenant.grant.trust, version.as_ref()).map(drop)
     }
 
     pub(super) fn attached(&mut self, tables: &[Arc<TableSpec>], now: Instant) {

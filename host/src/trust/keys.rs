@@ -53,6 +53,12 @@ impl Keys {
         keys.collect::<Result<_>>().map(Self)
     }
 
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "only the number is told")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Which of these keys gave this signature. Both what is signed and the signature's comment are verified.
     pub(super) fn signer(&self, signature: &Signature<'_>) -> Result<KeyId, Refusal> {
         let Signature { signed, key, decoded } = signature;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{config, grant};
 use crate::policy::{Code, Grant, PluginRequest, Request, Scope, Usage};
 
-const CODES: [Code; 18] = [
+const CODES: [Code; 17] = [
     Code::Probe,
     Code::Context,
     Code::Field,
@@ -23,7 +23,6 @@ const CODES: [Code; 18] = [
     Code::Output,
     Code::Cpu,
     Code::Disk,
-    Code::Signature,
 ];
 
 /// Enough of everything for two tables and two plugins.
@@ -32,7 +31,6 @@ fn plenty(lines: &str) -> Grant {
         r#"
         probes = ["*"]
         fields = ["*"]
-        keys = ["weir1"]
         {lines}
         limits = {{ tables = 2, rows = 200, plugins = 2, series = 10, interval = "1s", rate = 99, events = 1000, memory = "128MiB", deadline = "100ms", cpu = "50% cpu", output = "1MiB", kernel = "2% cpu", churn = 4, disk = "1GiB" }}
         "#
@@ -298,21 +296,6 @@ fn plugins() {
 }
 
 #[test]
-fn signatures() {
-    let grant = plenty("scope = \"all\"");
-    let told = |grant: &Grant, key| grant.signer("p", key).map(|refusal| refusal.to_string());
-    assert_eq!(told(&grant, Some("weir1")), None);
-    assert_eq!(told(&grant, None).unwrap(), "signature: plugin `p` is not signed");
-    assert_eq!(
-        told(&grant, Some("x")).unwrap(),
-        "signature: plugin `p` is signed with x, which is not granted"
-    );
-    let unsigned = plenty("scope = \"all\"\nunsigned = true");
-    assert_eq!(told(&unsigned, None), None);
-    assert!(told(&unsigned, Some("x")).is_some());
-}
-
-#[test]
 fn whoever_has_nothing_is_refused_everything() {
     let text = format!(
         "{}[plugins.p]\ncomponent = \"x.wasm\"\n",
@@ -323,8 +306,8 @@ fn whoever_has_nothing_is_refused_everything() {
     let request =
         Request { scope: Some(Scope::All), plugins: vec![plugin], cpu: 1, disk: 1, ..Request::of(&config) };
     let grant = Grant::default();
-    let refusals = grant.check(&request, &Usage::default()).into_iter().chain(grant.signer("p", None));
-    let mut codes: Vec<Code> = refusals.map(|refusal| refusal.code).collect();
+    let refusals = grant.check(&request, &Usage::default());
+    let mut codes: Vec<Code> = refusals.into_iter().map(|refusal| refusal.code).collect();
     codes.sort();
     assert_eq!(codes, CODES);
 }

@@ -18,7 +18,9 @@ fn everything_that_can_be_said() {
         probes = ["tracepoint:syscalls:*"]
         fields = ["comm", "args.*"]
         unsigned = true
-        keys = ["a", "b"]
+        versions = true
+        keys = ["RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"]
+        digests = ["sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"]
         [tenants.t.limits]
         tables = 1
         plugins = 2
@@ -36,7 +38,9 @@ fn everything_that_can_be_said() {
         disk = "14GiB"
         "#,
     );
-    assert_eq!((grant.scope, grant.unsigned, grant.keys.join(" ")), (Scope::Cgroup, true, "a b".to_owned()));
+    assert_eq!(grant.scope, Scope::Cgroup);
+    assert!(grant.trust.unsigned && grant.trust.no_older);
+    assert_eq!((grant.trust.digests.len(), grant.trust.keys.len()), (1, 1));
     assert_eq!(
         (grant.probes.to_string(), grant.fields.to_string()),
         ("tracepoint:syscalls:*".to_owned(), "comm, args.*".to_owned())
@@ -65,7 +69,12 @@ fn everything_that_can_be_said() {
 fn whatever_is_left_out_is_nothing() {
     let grant = grant("scope = \"user\"");
     assert_eq!(grant.limits, Quota::default());
-    assert!(!grant.unsigned && grant.keys.is_empty() && !grant.probes.fit("") && !grant.fields.fit("pid"));
+    assert!(
+        !grant.trust.unsigned
+            && grant.trust.keys.len() == 0
+            && !grant.probes.fit("")
+            && !grant.fields.fit("pid")
+    );
 }
 
 #[test]
