@@ -41,6 +41,7 @@ pub(super) fn share(specs: &[Arc<TableSpec>]) -> (Vec<Arc<TableSpec>>, Vec<Share
 fn nameless(spec: &TableSpec) -> TableSpec {
     let mut spec = spec.clone();
     spec.name.clear();
+    spec.names.clear();
     spec.rows = 0;
     spec.keys.iter_mut().for_each(|key| key.name.clear());
     spec.measures.iter_mut().for_each(|measure| measure.name.clear());

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use weir::error::Kind;
+use weir::event::Output;
 use weir::sandbox::{Limits, Plugin, Sandbox};
 use wit_component::StringEncoding;
 
@@ -37,7 +38,7 @@ const BOMBS: &[Bomb] = &[
 /// What a component begins with.
 const HEAD: [u8; 8] = *b"\0asm\x0d\0\x01\0";
 
-/// They are run one at a time, because the host's own memory and descriptors are counted.
+/// To be run one at a time, because the host's own memory and descriptors are counted.
 pub(crate) fn trials() -> Vec<Trial> {
     let bombs = BOMBS.iter().map(|(name, make, says)| {
         Trial::test(format!("bomb_{name}"), || {
@@ -61,7 +62,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     bombs.chain(bytes).collect()
 }
 
-/// Starts it beside a neighbour, which behaves if they start. True if they did.
+/// Starts it beside a neighbour, which behaves if they start. An error is what the refusal says.
 fn hurts_nobody(component: Vec<u8>) -> Result<(), String> {
     let limits = Limits { deadline: Duration::from_millis(50), ..Limits::default() };
     let bomb = Plugin { name: "bomb".to_owned(), component, limits, ..well_behaved() };
@@ -86,6 +87,10 @@ fn hurts_nobody(component: Vec<u8>) -> Result<(), String> {
     for times in 1..=3 {
         let answers = turn(&mut sandbox, u64::from(times), &snapshot(1_000));
         assert_behaved(of(&answers, 1), 1_000, times);
+        // What a trap says has names of the component's in it.
+        let long =
+            |output: &Output| matches!(output, Output::Fault { message, .. } if message.len() > 2 << 10);
+        assert!(!of(&answers, 0).outputs.iter().any(long));
     }
     assert_eq!(sandbox.pid(), pid, "the process had to be replaced");
     Ok(())

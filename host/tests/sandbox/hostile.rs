@@ -12,7 +12,9 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 use crate::host::Host;
-use crate::support::{assert_behaved, built, of, plugin, reason, snapshot, turn, well_behaved};
+use crate::support::{
+    assert_behaved, built, drain, interval, of, plugin, reason, snapshot, turn, well_behaved,
+};
 
 /// What a program is made from.
 #[derive(Clone, Copy)]
@@ -32,15 +34,15 @@ enum Source {
 enum End {
     /// Each of its turns is lost, for one of these reasons.
     Lost(&'static [&'static str]),
-    /// So is each after the first few, which are taken.
-    LostLater(&'static [&'static str]),
+    /// So is each after so many, which are taken.
+    LostAfter(u32, &'static [&'static str]),
     /// It does no harm, and its answer is taken; or its turn is lost, for one of these reasons.
     Taken(&'static [&'static str]),
     /// Nothing starts, and the message has all of this.
     Refused(&'static [&'static str]),
 }
 
-use End::{Lost, LostLater, Refused, Taken};
+use End::{Lost, LostAfter, Refused, Taken};
 use Source::{Component, Core, Core16, Rust};
 
 struct Program {
@@ -76,8 +78,8 @@ const PROGRAMS: &[Program] = &[
     program(Rust, "question_flood", Lost(&["host-calls", "deadline"])),
     program(Rust, "loops_in_configure", Refused(&["configure failed: deadline"])),
     program(Rust, "nan_metrics", Taken(&["output"])),
-    Program { rounds: 100, ..program(Rust, "million_series", LostLater(&["output"])) },
-    program(Rust, "fat_series", LostLater(&["output"])),
+    Program { rounds: 100, ..program(Rust, "million_series", LostAfter(1, &["output"])) },
+    program(Rust, "fat_series", LostAfter(4, &["output"])),
     program(Rust, "label_flood", Lost(&["output", "deadline"])),
     program(Rust, "report_flood", Lost(&["output"])),
     program(Rust, "artefact_flood", Lost(&["output", "deadline"])),
@@ -129,8 +131,7 @@ const PROGRAMS: &[Program] = &[
     program(Component, "asks_to_wait", Refused(&["is not a valid component"])),
 ];
 
-/// The components of these attacks are tested one at a time, because the host's own memory and descriptors are
-/// counted.
+/// To be run one at a time, because the host's own memory and descriptors are counted.
 pub(crate) fn trials() -> Vec<Trial> {
     let alone = PROGRAMS.iter().map(|program| {
         Trial::test(format!("hostile_{}", program.name), || {
@@ -142,11 +143,18 @@ pub(crate) fn trials() -> Vec<Trial> {
         all_together();
         Ok(())
     });
-    let large = Trial::test("a_wide_question_of_a_large_table_is_refused", || {
-        a_wide_question_of_a_large_table_is_refused();
-        Ok(())
+    let others: [(&str, fn()); 3] = [
+        ("a_wide_question_of_a_large_table_is_refused", a_wide_question_of_a_large_table_is_refused),
+        ("all_of_a_full_answer_arrives", all_of_a_full_answer_arrives),
+        ("names_arrive_as_they_are", names_arrive_as_they_are),
+    ];
+    let others = others.into_iter().map(|(name, test)| {
+        Trial::test(name, move || {
+            test();
+            Ok(())
+        })
     });
-    alone.chain([together, large]).collect()
+    alone.chain([together]).chain(others).collect()
 }
 
 fn folder(name: &str) -> PathBuf {
@@ -181,7 +189,7 @@ impl Program {
     }
 
     fn deadline(&self) -> Duration {
-        let (Lost(reasons) | LostLater(reasons) | Taken(reasons) | Refused(reasons)) = self.end;
+        let (Lost(reasons) | LostAfter(_, reasons) | Taken(reasons) | Refused(reasons)) = self.end;
         if reasons.iter().any(|reason| reason.ends_with("deadline")) { DEADLINE } else { AMPLE }
     }
 
@@ -197,8 +205,11 @@ impl Program {
         };
         match (self.end, reason) {
             (Taken(_), None) => return,
-            (LostLater(_), None) if times <= WARM => return,
-            (Lost(reasons) | LostLater(reasons) | Taken(reasons), _) => among(reasons),
+            (LostAfter(taken, _), reason) if times <= taken => {
+                assert_eq!(reason, None, "{name}, turn {times}");
+                return;
+            }
+            (Lost(reasons) | LostAfter(_, reasons) | Taken(reasons), _) => among(reasons),
             (Refused(_), _) => panic!("{name} was started"),
         }
         // What a lost turn put out is not kept.
@@ -272,18 +283,17 @@ fn all_together() {
             Sandbox::start(plugins.collect()).unwrap()
         })
         .collect();
-    let mut warm = None;
     let pids: Vec<_> = sandboxes.iter().map(Sandbox::pid).collect();
+    let mut warm = None;
     for times in 1..=INTERVALS {
         let began = Instant::now();
         for sandbox in &mut sandboxes {
-            let interval = crate::support::interval(u64::from(times));
-            sandbox.analyze(&interval, std::slice::from_ref(&snapshot)).unwrap();
+            sandbox.analyze(&interval(u64::from(times)), std::slice::from_ref(&snapshot)).unwrap();
         }
         // That is all that an interval of the host waits for.
         assert!(began.elapsed() < Duration::from_millis(100), "handing over took {:?}", began.elapsed());
         for (sandbox, group) in sandboxes.iter_mut().zip(&groups) {
-            let answers = crate::support::drain(sandbox);
+            let answers = drain(sandbox);
             for (plugin, program) in (1..).zip(*group) {
                 let answer = of(&answers, plugin);
                 program.assert_ended(&answer.outputs, reason(answer), times);
@@ -315,4 +325,42 @@ fn a_wide_question_of_a_large_table_is_refused() {
     let answers = turn(&mut sandbox, 0, &snapshot(600_000));
     assert_eq!([0, 1].map(|plugin| reason(of(&answers, plugin))), [None; 2]);
     assert_eq!(sandbox.pid(), pid, "the process had to be replaced");
+}
+
+fn answered(name: &str) -> Vec<Output> {
+    let mut sandbox = Sandbox::start(vec![plugin(name)]).unwrap();
+    let mut answers = turn(&mut sandbox, 0, &snapshot(10));
+    assert_eq!(reason(of(&answers, 0)), None);
+    answers.remove(0).outputs
+}
+
+fn all_of_a_full_answer_arrives() {
+    let outputs = answered("hostile/full_answer");
+    let bytes = outputs.iter().find_map(|output| match output {
+        Output::Artefact { bytes, .. } => Some(bytes.len()),
+        _ => None,
+    });
+    assert_eq!(bytes, Some((1 << 20) - 18));
+    let lines = outputs.iter().filter(|output| matches!(output, Output::Log { .. })).count();
+    // The last one says how many were dropped.
+    assert_eq!(lines, 257);
+}
+
+/// What sinks make of them is theirs to test.
+fn names_arrive_as_they_are() {
+    let outputs = answered("hostile/control_names");
+    assert_eq!(outputs.len(), 8 * 4);
+    let terminal = "\u{1b}[2J\u{1b}]0;title\u{7}";
+    let named = outputs.iter().filter(|output| match output {
+        Output::Metric { name, labels, .. } => name == terminal && labels[0].value == terminal,
+        Output::Report { code, title, fields, .. } => {
+            code == terminal && title == terminal && fields[0].name == terminal
+        }
+        Output::Artefact { name, media_type, bytes } => {
+            name == terminal && media_type == terminal && bytes == terminal.as_bytes()
+        }
+        Output::Log { message, .. } => message == terminal,
+        Output::Fault { .. } => false,
+    });
+    assert_eq!(named.count(), 4);
 }
