@@ -178,3 +178,21 @@ pub fn account<'a>(job: &'a Value, kind: &str, name: &str) -> Option<&'a Value> 
     let found = job[of.as_str()].as_array().expect("a list").iter().find(|found| found[kind] == name)?;
     Some(&found["account"])
 }
+
+/// Starts a command with a descriptor as its number 3.
+pub fn with_descriptor(mut command: Command, file: std::os::fd::OwnedFd) -> Child {
+    use command_fds::{CommandFdExt, FdMapping};
+    command.fd_mappings(vec![FdMapping { parent_fd: file, child_fd: 3 }]).expect("one mapping");
+    command.spawn().expect("it starts")
+}
+
+/// A process that ends with whoever holds it.
+#[derive(Debug)]
+pub struct Ending(pub Child);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}

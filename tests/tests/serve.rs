@@ -425,3 +425,76 @@ fn a_daemon_that_was_killed_goes_on_and_says_what_it_has_missed() {
     assert_eq!(job(&daemon.status(0), "a", "job"), None, "what was stopped stays so");
     daemon.stop();
 }
+
+/// As a service manager starts it: with a socket that is there already, told when it is ready, and looked after.
+#[test]
+fn a_service_manager_is_answered() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (socket, notes) = (folder.path().join("socket"), folder.path().join("notes"));
+    let listener = std::os::unix::net::UnixListener::bind(&socket).expect("it is bound");
+    let told = std::os::unix::net::UnixDatagram::bind(&notes).expect("it is bound");
+    told.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    let binary = weir_tests::command::binary();
+    // The number of the process has to be in its environment.
+    let script = "LISTEN_PID=$$ WATCHDOG_PID=$$ exec \"$0\" serve";
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", script]).arg(&binary).env("LISTEN_FDS", "1").env("NOTIFY_SOCKET", &notes);
+    // As the service manager's first descriptor.
+    command.env("WATCHDOG_USEC", "400000").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut daemon =
+        weir_tests::daemon::Ending(weir_tests::daemon::with_descriptor(command, listener.into()));
+    let next = || {
+        let mut note = [0; 256];
+        let length = told.recv(&mut note).expect("a note in time");
+        String::from_utf8_lossy(&note[..length]).trim().to_owned()
+    };
+    assert_eq!(next(), "READY=1");
+    assert_eq!([next(), next(), next()], ["WATCHDOG=1"; 3]);
+    let status = std::process::Command::new(&binary).arg("status").env("WEIR_SOCKET", &socket).output();
+    assert!(status.expect("it runs").status.success());
+    signal(daemon.0.id(), Signal::TERM);
+    let start = Instant::now();
+    while next() != "STOPPING=1" {
+        assert!(start.elapsed() < Duration::from_secs(20));
+    }
+    assert!(daemon.0.wait().expect("it ends").success());
+}
+
+/// Whatever comes to the socket costs its own connection, and no user can take all of them.
+#[test]
+fn clients_that_say_nothing_or_nonsense_cost_nobody_else() {
+    use std::io::{Read, Write};
+    let daemon = Daemon::start(None, POLICY);
+    let connect = || std::os::unix::net::UnixStream::connect(daemon.path("socket")).expect("it connects");
+    let mut random = 1u64;
+    for length in 0..200 {
+        let mut client = connect();
+        let bytes: Vec<u8> = (0..length)
+            .map(|_| {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                (random >> 33) as u8
+            })
+            .collect();
+        // Every other one begins as a client does.
+        let greeting: &[u8] = if length % 2 == 0 { b"weir\0\0\0\x01" } else { b"" };
+        drop(client.write_all(&[greeting, &bytes].concat()));
+        client.shutdown(std::net::Shutdown::Write).expect("it is open");
+        drop(client.read_to_end(&mut Vec::new()));
+    }
+    // All connections that a user can have, and more, of a user that says nothing.
+    let silent: Vec<_> = (0..100)
+        .map(|_| {
+            let mut command = daemon.command(A, &["logs", "-f"]);
+            command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts")
+        })
+        .collect();
+    for _ in 0..20 {
+        assert!(daemon.weir(B, &["status"]).status.success(), "{}", daemon.log());
+        assert!(daemon.weir(0, &["status"]).status.success(), "{}", daemon.log());
+    }
+    for mut client in silent {
+        drop(client.kill());
+        drop(client.wait());
+    }
+    daemon.stop();
+}

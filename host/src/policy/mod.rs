@@ -72,8 +72,8 @@ pub struct Peer {
     pub cgroup: Option<String>,
 }
 
-/// All tenants, in the order of the file.
-#[derive(Clone, Debug)]
+/// All tenants, in the order of the file. Without any, nobody may have anything.
+#[derive(Clone, Debug, Default)]
 pub struct Policy {
     tenants: Vec<(Members, Arc<Tenant>)>,
 }
