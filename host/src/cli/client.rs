@@ -370,13 +370,14 @@ pub(super) fn plugins(show: &Show) -> Result<()> {
     if matches!(show.format, Format::Json) {
         return json(&status);
     }
-    let head = ["TENANT", "JOB", "PLUGIN", "STATE", "CALLS", "FAULTS", "TIME", "MEMORY", "LAST FAULT"];
+    let head = ["TENANT", "JOB", "PLUGIN", "STATE", "CALLS", "FAULTS", "TIME", "P99", "MEMORY", "LAST FAULT"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for tenant in &status.tenants {
         for job in &tenant.jobs {
             rows.extend(job.plugins.iter().map(|plugin| {
                 let account = &plugin.account;
-                let time = humantime::format_duration(Duration::from_micros(account.processor_ns / 1_000));
+                let time =
+                    |ns: u64| humantime::format_duration(Duration::from_micros(ns / 1_000)).to_string();
                 let fault = plugin.fault.as_ref();
                 vec![
                     tenant.tenant.clone(),
@@ -385,7 +386,8 @@ pub(super) fn plugins(show: &Show) -> Result<()> {
                     plugin.state.clone(),
                     account.calls.to_string(),
                     account.faults.values().sum::<u64>().to_string(),
-                    time.to_string(),
+                    time(account.processor_ns),
+                    time(account.call_ns.percentile(99)),
                     format!("{} KiB", account.memory_peak >> 10),
                     fault.map_or_else(String::new, |(reason, message)| format!("{reason}: {message}")),
                 ]

@@ -1,9 +1,9 @@
 //! The host's end of a sandbox: hands snapshots down, takes answers up, and keeps watch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Child;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use arrow::array::RecordBatch;
@@ -24,6 +24,7 @@ use super::{Answer, Limits, OptionValue, Plugin};
 use crate::error::{Error, Kind, Result};
 use crate::escape::escape;
 use crate::snapshot::{Interval, Snapshot};
+use crate::trust::Digest;
 
 /// The sandbox process of one tenant, with its plugins.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ pub struct Sandbox {
     tables: BTreeMap<u32, (Arc<str>, SchemaRef)>,
     next_table: u32,
     room: Room,
-    identity: Arc<Identity>,
+    compiler: Compiler,
     ring: Ring,
     process: Process,
     /// What has not been collected yet.
@@ -58,7 +59,7 @@ pub struct Room {
 #[derive(Debug)]
 pub struct Compiled {
     plugin: Plugin,
-    code: Code,
+    code: Arc<Code>,
 }
 
 impl Compiled {
@@ -72,12 +73,29 @@ impl Compiled {
 
 /// Compiles plugins as the user of a sandbox. Takes seconds, and needs nothing of the sandbox itself.
 #[derive(Clone, Debug)]
-pub struct Compiler(Arc<Identity>);
+pub struct Compiler {
+    identity: Arc<Identity>,
+    /// The code of plugins that are there. Many plugins of a tenant may be one component with other options; what one
+    /// tenant's compiler wrote is run by no other's sandbox.
+    known: Arc<Mutex<HashMap<Digest, Weak<Code>>>>,
+}
 
 impl Compiler {
+    fn new(identity: Arc<Identity>) -> Self {
+        Self { identity, known: Arc::default() }
+    }
+
     pub fn compile(&self, mut plugin: Plugin) -> Result<Compiled> {
         let component = std::mem::take(&mut plugin.component);
-        let code = Job::start(&plugin.name, &component, &self.0)?.finish()?;
+        let digest = Digest::of(&component);
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(code) = known().get(&digest).and_then(Weak::upgrade) {
+            return Ok(Compiled { plugin, code });
+        }
+        let code = Arc::new(Job::start(&plugin.name, &component, &self.identity)?.finish()?);
+        let mut known = known();
+        known.retain(|_, code| code.strong_count() > 0);
+        known.insert(digest, Arc::downgrade(&code));
         Ok(Compiled { plugin, code })
     }
 }
@@ -89,7 +107,7 @@ struct Hosted {
     tables: Vec<u32>,
     options: Vec<(String, OptionOrder)>,
     limits: Limits,
-    code: Code,
+    code: Arc<Code>,
     totals: Totals,
     phase: Phase,
     /// It was loaded before, into a process that this one replaces, and can be called as soon as the order to load it
@@ -164,7 +182,7 @@ impl Sandbox {
             tables: BTreeMap::new(),
             next_table: 0,
             room,
-            identity,
+            compiler: Compiler::new(identity),
             ring,
             process,
             ready: Vec::new(),
@@ -176,7 +194,7 @@ impl Sandbox {
     /// Compiles for this sandbox.
     #[must_use]
     pub fn compiler(&self) -> Compiler {
-        Compiler(self.identity.clone())
+        self.compiler.clone()
     }
 
     /// Adds a plugin, and says by which number answers name it. Its first answer says how `configure` went; it is
@@ -480,7 +498,7 @@ impl Sandbox {
         }
         self.plugins.retain(|_, plugin| plugin.phase != Phase::Over);
         self.ring.take_back();
-        self.process = Process::start(&self.ring, &self.identity, self.room)?;
+        self.process = Process::start(&self.ring, &self.compiler.identity, self.room)?;
         self.progress = Instant::now();
         self.plugins.values_mut().for_each(|plugin| plugin.again = true);
         let numbers: Vec<usize> = self.plugins.keys().copied().collect();
@@ -552,7 +570,7 @@ fn compile(plugins: Vec<Plugin>, identity: &Identity) -> Result<Vec<Compiled>> {
     for plugins in plugins.chunks(together) {
         let jobs = plugins.iter().map(|plugin| Job::start(&plugin.name, &plugin.component, identity));
         for job in jobs.collect::<Result<Vec<_>>>()? {
-            codes.push(job.finish()?);
+            codes.push(Arc::new(job.finish()?));
         }
     }
     Ok(plugins.into_iter().zip(codes).map(|(plugin, code)| Compiled { plugin, code }).collect())
@@ -566,7 +584,7 @@ impl Answer {
 }
 
 impl Hosted {
-    fn new(plugin: Plugin, code: Code, tables: Vec<u32>) -> Self {
+    fn new(plugin: Plugin, code: Arc<Code>, tables: Vec<u32>) -> Self {
         let option = |option| match option {
             OptionValue::Text(text) => OptionOrder::Text(text),
             OptionValue::Integer(integer) => OptionOrder::Integer(integer),

@@ -288,7 +288,12 @@ pub(super) fn wanted(start: Start, components: Vec<Vec<u8>>, kernel: &Kernel) ->
                 .help("name it as no other, with letters, digits, `-` and `_`"));
         }
         let configured = config.plugins.iter().find(|plugin| plugin.name == upload.name);
-        plugins.push(WantedPlugin::new(upload.name, component, configured));
+        let mut plugin = WantedPlugin::new(upload.name, component, configured);
+        // Many plugins may be one component with other options, which is kept once.
+        if let Some(other) = plugins.iter().find(|other| other.digest == plugin.digest) {
+            plugin.component = other.component.clone();
+        }
+        plugins.push(plugin);
     }
     Ok(Wanted {
         name: start.name,

@@ -24,6 +24,7 @@ mod store;
 mod stream;
 mod supervise;
 mod tenant;
+mod times;
 
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd};
@@ -34,6 +35,7 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 
 use crate::cli::signals::Signals;
@@ -80,6 +82,7 @@ pub(crate) fn serve(options: &Options) -> Result<()> {
     let mut engine = Engine::new(interval, policy, Audit::open(options.audit.as_deref())?, store)?;
     engine.last_seen = last_seen;
     let listener = listener(&options.socket)?;
+    take_descriptors()?;
     privileges::drop_others()?;
 
     let (sender, commands) = sync_channel(COMMANDS);
@@ -236,6 +239,14 @@ fn listener(path: &Path) -> Result<UnixListener> {
 fn inherited(fd: std::os::fd::RawFd) -> UnixListener {
     // SAFETY: the service manager has opened it for this process, and nothing else in it knows of it.
     unsafe { UnixListener::from_raw_fd(fd) }
+}
+
+/// Tables and sandboxes are some twenty descriptors for each tenant, and what a process has without asking are 1,024.
+/// Those whom it starts have bounds of their own.
+fn take_descriptors() -> Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    raised.map_err(|error| std::io::Error::from(error).into())
 }
 
 /// How often the service manager wants a sign of life, halved.

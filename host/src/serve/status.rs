@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::times::Times;
 use crate::sandbox::Used;
 use crate::snapshot::Coverage;
 
@@ -89,6 +90,8 @@ pub(crate) struct PluginStatus {
 pub(crate) struct PluginAccount {
     pub(crate) calls: u64,
     pub(crate) processor_ns: u64,
+    /// Processor time of each call.
+    pub(crate) call_ns: Times,
     /// Bytes of linear memory at most.
     pub(crate) memory_peak: u64,
     /// Calls that were lost, by their reason codes.
@@ -102,6 +105,7 @@ impl PluginAccount {
     pub(super) fn call(&mut self, used: Used) {
         self.calls += 1;
         self.processor_ns = self.processor_ns.saturating_add(used.processor_ns);
+        self.call_ns.add(used.processor_ns);
         self.memory_peak = self.memory_peak.max(used.memory);
         self.suppressed = self.suppressed.saturating_add(used.suppressed);
     }

@@ -7,6 +7,7 @@
 //! jobs/TENANT.JOB/PLUGIN     the component's bytes
 //! ```
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use super::job::WantedPlugin;
 use super::protocol::{Asked, Start, Upload};
 use crate::error::{Error, Kind, Result};
 use crate::policy::Peer;
+use crate::trust::Digest;
 
 #[derive(Debug)]
 pub(super) enum Note {
@@ -119,8 +121,16 @@ fn write_job(folder: &Path, path: &Path, job: &Kept) -> io::Result<()> {
     let new = folder.join("new");
     remove(&new)?;
     fs::create_dir(&new)?;
+    let mut written: HashMap<Digest, PathBuf> = HashMap::new();
     for plugin in &job.plugins {
-        fs::write(new.join(&plugin.name), &plugin.component)?;
+        let path = new.join(&plugin.name);
+        // Many plugins may be one component with other options, and components are large.
+        if let Some(same) = written.get(&plugin.digest) {
+            fs::hard_link(same, path)?;
+        } else {
+            fs::write(&path, &plugin.component)?;
+            written.insert(plugin.digest, path);
+        }
     }
     let Peer { pid, uid, gids, cgroup } = job.peer.clone();
     let plugins = job.plugins.iter().map(|plugin| plugin.name.clone()).collect();
@@ -158,12 +168,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let peer = Peer { pid: 1, uid: 1000, gids: vec![1000, 5], cgroup: Some("/a".to_owned()) };
         let asked = Asked::Text { text: "x".to_owned(), path: "p".to_owned() };
-        let plugin = WantedPlugin::new("top".to_owned(), b"bytes".to_vec(), None);
+        let plugin = |name: &str, bytes: &[u8]| WantedPlugin::new(name.to_owned(), bytes.to_vec(), None);
+        let plugins = vec![plugin("top", b"bytes"), plugin("other", b"others"), plugin("again", b"bytes")];
         let kept = |name: &str| Kept {
             peer: peer.clone(),
             name: name.to_owned(),
             asked: asked.clone(),
-            plugins: vec![plugin.clone()],
+            plugins: plugins.clone(),
         };
         let at = SystemTime::now();
         for name in ["a", "b", "a"] {
@@ -179,6 +190,6 @@ mod tests {
         assert_eq!(found.len(), 1);
         let (found_peer, start, bytes) = &found[0];
         assert_eq!((found_peer, start.name.as_deref()), (&peer, Some("a")));
-        assert_eq!(bytes, &[b"bytes".to_vec()]);
+        assert_eq!(bytes, &[b"bytes".to_vec(), b"others".to_vec(), b"bytes".to_vec()]);
     }
 }

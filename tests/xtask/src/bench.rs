@@ -13,9 +13,10 @@ pub(crate) fn run(yes: bool) -> Result<()> {
     plugins::build()?;
     privilege.mount_tracefs()?;
     let mut build = cargo();
-    // All packages, so that dependencies have the features that they have in every other build.
-    build.args(["bench", "--no-run", "--workspace", "--bench", "*"]);
-    for bench in artifacts(build)? {
+    // All packages, so that dependencies have the features that they have in every other build. The command is for the
+    // benchmark of daemons, which finds it beside its own folder.
+    build.args(["build", "--release", "--workspace", "--bench", "*", "--bin", "weir"]);
+    for bench in artifacts(build)?.into_iter().filter(|artifact| artifact.is_test) {
         let Some(file) = bench.executable else { continue };
         step::run(privilege.command(&file, &[]).arg("--bench").current_dir(&bench.package))?;
     }

@@ -7,6 +7,10 @@ use crate::event::Output;
 use crate::sandbox::limits::{OUTPUTS, PACKET_BYTES};
 use crate::sandbox::wire::{Fault, Put};
 
+fn code() -> Arc<Code> {
+    Arc::new(Code { file: crate::memfd::sealed("code", b"").unwrap(), bytes: 0 })
+}
+
 /// A sandbox of two plugins that have both been called for interval 5, and the end of its channel.
 fn called() -> (Sandbox, Channel) {
     let mut ring = Ring::new().unwrap();
@@ -15,7 +19,7 @@ fn called() -> (Sandbox, Channel) {
         tables: Vec::new(),
         options: Vec::new(),
         limits: Limits::default(),
-        code: Code { file: crate::memfd::sealed("code", b"").unwrap(), bytes: 0 },
+        code: code(),
         totals: Totals::new(),
         phase: Phase::Loaded,
         again: false,
@@ -34,7 +38,7 @@ fn called() -> (Sandbox, Channel) {
         tables: BTreeMap::new(),
         next_table: 0,
         room: Room { guest: 0, code: 0 },
-        identity: choose_user().unwrap(),
+        compiler: Compiler::new(choose_user().unwrap()),
         ring,
         process,
         ready: Vec::new(),
@@ -143,4 +147,28 @@ fn an_answer_counts_once() {
     let before = sandbox.pid();
     assert_eq!(sandbox.answers().unwrap().len(), 2, "one answer, and one that was lost");
     assert_ne!(sandbox.pid(), before);
+}
+
+/// A compiler that is started here is this test, which compiles nothing.
+#[test]
+fn code_is_known_to_its_own_compiler_for_as_long_as_a_plugin_has_it() {
+    let user = choose_user().unwrap();
+    let (compiler, other) = (Compiler::new(user.clone()), Compiler::new(user));
+    let compile = |compiler: &Compiler, component: &[u8]| {
+        compiler.compile(Plugin {
+            name: "p".to_owned(),
+            component: component.to_vec(),
+            tables: Vec::new(),
+            options: BTreeMap::new(),
+            limits: Limits::default(),
+        })
+    };
+    let code = code();
+    compiler.known.lock().unwrap().insert(Digest::of(b"component"), Arc::downgrade(&code));
+    let again = compile(&compiler, b"component").unwrap();
+    assert!(Arc::ptr_eq(&again.code, &code));
+    compile(&compiler, b"another").unwrap_err();
+    compile(&other, b"component").unwrap_err();
+    drop((code, again));
+    compile(&compiler, b"component").unwrap_err();
 }
