@@ -50,8 +50,9 @@ limits = { tables = 3, plugins = 4, rows = 40000, interval = "1s", kernel = "100
 
 fn table(name: &str, more: &str) -> String {
     format!(
-        "[tables.{name}]\non = \"tracepoint:raw_syscalls:sys_enter\"\nwhere = \"args.id >= {NOWHERE}\"\n\
-         by = {{ pid = \"pid\" }}\nshow = {{ calls = \"count()\" }}\n{more}\n"
+        "[tables.{name}]\non = \"tracepoint:raw_syscalls:sys_enter\"\nwhere = \"args.id >= {NOWHERE} && pid == {}\"\n\
+         by = {{ pid = \"pid\" }}\nshow = {{ calls = \"count()\" }}\n{more}\n",
+        std::process::id()
     )
 }
 
@@ -131,7 +132,7 @@ fn lines(client: Child) -> Vec<Value> {
 #[test]
 fn a_user_is_told_of_all_that_is_its_own_and_of_nothing_else() {
     let daemon = Daemon::start(None, POLICY);
-    let filter = format!("args.id >= {NOWHERE}");
+    let filter = format!("args.id >= {NOWHERE} && pid == {}", std::process::id());
     let arguments =
         ["watch", "t:raw_syscalls:sys_enter", "--by", "pid", "--where", &filter, "--format", "json"];
     let mut clients: Vec<Child> = [A, B]
@@ -178,6 +179,45 @@ fn a_user_is_told_of_all_that_is_its_own_and_of_nothing_else() {
             .iter()
             .all(|tenant| tenant["jobs"] == Value::Array(vec![]))
     });
+    daemon.stop();
+}
+
+/// What `weir run` does by itself, it does through the daemon: a configuration's plugins, and those of the command line.
+#[test]
+fn a_run_through_the_daemon_is_a_run() {
+    let Some(top) = plugin("top") else { return };
+    let daemon = Daemon::start(None, POLICY);
+    std::fs::copy(&top, daemon.path("top.wasm")).expect("it is copied");
+    let config = table("t", "") + "[plugins.ranks]\ncomponent = \"top.wasm\"\noptions = { limit = 3 }\n";
+    let path = daemon.write("run.toml", &config);
+    let more = daemon.path("top.wasm");
+    let arguments =
+        ["run", "-c", &path, "--plugin", more.to_str().expect("a plain path"), "--format", "json"];
+    let client = daemon
+        .command(A, &arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    daemon.wait_for("it runs", |status| {
+        let tenant =
+            status["tenants"].as_array().expect("tenants").iter().find(|tenant| tenant["tenant"] == "a");
+        let plugins = tenant.and_then(|tenant| tenant["jobs"][0]["plugins"].as_array());
+        plugins.is_some_and(|plugins| {
+            plugins.len() == 2 && plugins.iter().all(|plugin| plugin["state"] == "running")
+        })
+    });
+    calls_as(A, 700);
+    signal(client.id(), Signal::INT);
+    let lines = lines(client);
+    assert_eq!(lines[0]["type"], "start");
+    let reports = |plugin: &str| {
+        lines.iter().filter(|line| line["type"] == "report" && line["plugin"] == plugin).count()
+    };
+    assert!(reports("ranks") > 0 && reports("top") > 0, "{lines:#?}");
+    let end = lines.last().expect("there are lines");
+    assert_eq!((end["type"].as_str(), end["events"].as_u64()), (Some("end"), Some(700)));
+    assert_eq!(end["plugin_faults"].as_u64(), Some(0));
     daemon.stop();
 }
 
@@ -357,7 +397,7 @@ fn what_is_killed_leaves_nothing_behind_and_costs_others_nothing() {
     daemon.wait_for("it is quiet", quiet);
     let before = held(&daemon);
     let caller = Caller::start(B);
-    let rounds = if emulated() { 5 } else { 100 };
+    let rounds = if emulated() { 5 } else { 200 };
     let mut random = 12_345u64;
     for _ in 0..rounds {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

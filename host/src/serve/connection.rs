@@ -1,12 +1,13 @@
 //! Connections: a thread each, which does what takes time (receiving, resolving, compiling) and asks the engine for the
 //! rest. Whatever a client sends, or does not, costs its own connection.
 
+use std::collections::HashMap;
 use std::io::{self, Read};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use super::engine::{Command, Denied};
 use super::job::{Wanted, WantedPlugin};
 use super::peer;
 use super::protocol::{self, Answer, Asked, QUESTION_BYTES, Question, Start, UPLOADS};
-use super::stream::Stream;
+use super::stream::{Answers, Stream};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::policy::Peer;
@@ -31,6 +32,9 @@ const OF_USER: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes of all plugins of one question.
 const UPLOAD_BYTES: u64 = 4 * COMPONENT_BYTES as u64;
+/// Bytes of plugins that are being received or compiled, of all users and of one: each is in memory until it is begun.
+const UPLOADING: u64 = 4 * UPLOAD_BYTES;
+const UPLOADING_OF_USER: u64 = UPLOAD_BYTES;
 /// How often a connection looks whether its client is still there.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -69,7 +73,7 @@ pub(super) fn listen(listener: &UnixListener, line: &Line) {
         let (line, served) = (line.clone(), served.clone());
         let serve = move || {
             if let Some(place) = Place::take(&served, &socket) {
-                drop(serve(&socket, &line, place.peer.clone(), place.number));
+                drop(serve(&socket, &line, &place));
             }
         };
         // Without a thread the connection is closed, and its client told so by that.
@@ -80,9 +84,10 @@ pub(super) fn listen(listener: &UnixListener, line: &Line) {
 /// Who is connected.
 #[derive(Debug, Default)]
 struct Served {
-    users: std::sync::Mutex<std::collections::HashMap<u32, usize>>,
+    users: Mutex<HashMap<u32, usize>>,
     all: AtomicUsize,
     next: AtomicU64,
+    uploading: Mutex<HashMap<u32, u64>>,
 }
 
 /// One connection's place among them.
@@ -95,7 +100,7 @@ struct Place {
 impl Place {
     fn take(served: &Arc<Served>, socket: &UnixStream) -> Option<Self> {
         let peer = peer::of(socket).ok()?;
-        let mut users = served.users.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut users = served.users.lock().unwrap_or_else(PoisonError::into_inner);
         let of_user = users.entry(peer.uid).or_default();
         if *of_user >= OF_USER || served.all.load(Ordering::Relaxed) >= CONNECTIONS {
             return None;
@@ -109,7 +114,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut users = self.served.users.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut users = self.served.users.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(of_user) = users.get_mut(&self.peer.uid) {
             *of_user -= 1;
             if *of_user == 0 {
@@ -120,7 +125,39 @@ impl Drop for Place {
     }
 }
 
-fn serve(mut socket: &UnixStream, line: &Line, peer: Peer, number: u64) -> io::Result<()> {
+/// A share of the memory for plugins that are on their way, given back when it is dropped.
+struct Uploading<'a> {
+    place: &'a Place,
+    bytes: u64,
+}
+
+impl<'a> Uploading<'a> {
+    fn take(place: &'a Place, bytes: u64) -> Option<Self> {
+        let mut uploading = place.served.uploading.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: u64 = uploading.values().sum();
+        let of_user = uploading.entry(place.peer.uid).or_default();
+        if all + bytes > UPLOADING || *of_user + bytes > UPLOADING_OF_USER {
+            return None;
+        }
+        *of_user += bytes;
+        Some(Self { place, bytes })
+    }
+}
+
+impl Drop for Uploading<'_> {
+    fn drop(&mut self) {
+        let mut uploading = self.place.served.uploading.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(of_user) = uploading.get_mut(&self.place.peer.uid) {
+            *of_user -= self.bytes;
+            if *of_user == 0 {
+                uploading.remove(&self.place.peer.uid);
+            }
+        }
+    }
+}
+
+fn serve(mut socket: &UnixStream, line: &Line, place: &Place) -> io::Result<()> {
+    let (peer, number) = (place.peer.clone(), place.number);
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
     protocol::greet(&mut socket)?;
@@ -133,28 +170,24 @@ fn serve(mut socket: &UnixStream, line: &Line, peer: Peer, number: u64) -> io::R
         Question::Status => line.ask(Command::Status { peer, stream }),
         Question::Logs { job, follow } => line.ask(Command::Logs { peer, job, follow, stream }),
         Question::Stop { job } => line.ask(Command::Stop { peer, job, stream }),
-        Question::Start(start) => match begin(start, &mut socket, line, peer, stream)? {
+        Question::Start(start) => match begin(start, &mut socket, line, place, stream)? {
             Ok(asked) => asked,
             Err(denied) => return protocol::send(&mut socket, &*denied),
         },
     };
     if !asked {
-        let gone = Error::new(Kind::Unavailable, "the daemon is ending");
-        return protocol::send(&mut socket, &Answer::Failed(gone));
+        return protocol::send(&mut socket, &*gone());
     }
     pass_on(socket, &answers, line, number)
 }
 
 /// Passes answers on until the engine has no more. A client that closes its side wants no more, and gets what is left.
-fn pass_on(mut socket: &UnixStream, answers: &Receiver<Answer>, line: &Line, number: u64) -> io::Result<()> {
+fn pass_on(mut socket: &UnixStream, answers: &Answers, line: &Line, number: u64) -> io::Result<()> {
     let mut told = false;
     let sent = loop {
-        match answers.recv_timeout(LOOK) {
-            Ok(answer) => {
-                if let Err(error) = protocol::send(&mut socket, &answer) {
-                    break Err(error);
-                }
-            }
+        match answers.next(LOOK, |answer| protocol::send(&mut socket, &answer)) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => break Err(error),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break Ok(()),
         }
@@ -183,13 +216,28 @@ fn begin(
     start: Start,
     socket: &mut &UnixStream,
     line: &Line,
-    peer: Peer,
+    place: &Place,
     stream: Stream,
 ) -> io::Result<std::result::Result<bool, Denied>> {
-    let bytes = match sizes(&start) {
-        Ok(()) => receive(&start, socket)?,
-        Err(error) => return Ok(Err(Box::new(Answer::Failed(error)))),
+    let peer = place.peer.clone();
+    // Nothing is received of whoever may have nothing.
+    let (reply, known) = channel();
+    line.ask(Command::Admit { peer: peer.clone(), reply });
+    match known.recv() {
+        Ok(Ok(())) => {}
+        Ok(Err(denied)) => return Ok(Err(denied)),
+        Err(_) => return Ok(Err(gone())),
+    }
+    if let Err(error) = sizes(&start) {
+        return Ok(Err(Box::new(Answer::Failed(error))));
+    }
+    let all = start.plugins.iter().map(|plugin| plugin.bytes).sum();
+    let Some(_uploading) = Uploading::take(place, all) else {
+        let busy =
+            Error::new(Kind::Unavailable, "too many plugins are being started at once").help("try again");
+        return Ok(Err(Box::new(Answer::Failed(busy))));
     };
+    let bytes = receive(&start, socket)?;
     // The administrator may have the daemon read the files of programs.
     let kernel = if peer.uid == 0 { Kernel::running() } else { Kernel::without_programs() };
     let wanted = match wanted(start, bytes, &kernel) {
@@ -208,7 +256,6 @@ pub(super) fn ask(
 ) -> std::result::Result<bool, Denied> {
     let (reply, prepared) = channel();
     line.ask(Command::Prepare { peer: peer.clone(), wanted: wanted.clone(), reply });
-    let gone = || Box::new(Answer::Failed(Error::new(Kind::Unavailable, "the daemon is ending")));
     let compiler = prepared.recv().map_err(|_| gone())??;
     let compile = |plugin: &WantedPlugin| {
         let Some(compiler) = &compiler else {
@@ -226,6 +273,10 @@ pub(super) fn ask(
     let compiled = wanted.plugins.iter().map(compile).collect::<Result<Vec<_>>>();
     let compiled = compiled.map_err(|error| Box::new(Answer::Failed(error)))?;
     Ok(line.ask(Command::Begin { peer, wanted, compiled, stream }))
+}
+
+fn gone() -> Denied {
+    Box::new(Answer::Failed(Error::new(Kind::Unavailable, "the daemon is ending")))
 }
 
 fn sizes(start: &Start) -> Result<()> {

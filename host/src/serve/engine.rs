@@ -37,6 +37,11 @@ pub(super) enum Command {
         job: String,
         stream: Stream,
     },
+    /// Whether somebody may have anything at all.
+    Admit {
+        peer: Peer,
+        reply: Sender<std::result::Result<(), Denied>>,
+    },
     /// Whether a job may begin, and what compiles its plugins.
     Prepare {
         peer: Peer,
@@ -93,8 +98,11 @@ impl Engine {
             }
             Command::Logs { peer, job, follow, stream } => self.logs(&peer, job, follow, stream),
             Command::Stop { peer, job, stream } => self.stop(&peer, &job, stream),
-            Command::Prepare { peer, wanted, reply } => {
+            Command::Admit { peer, reply } => {
                 // Whoever asked may be gone.
+                drop(reply.send(self.state(&peer).map(drop)));
+            }
+            Command::Prepare { peer, wanted, reply } => {
                 drop(reply.send(self.prepare(&peer, &wanted)));
             }
             Command::Begin { peer, wanted, compiled, mut stream } => {
@@ -301,9 +309,9 @@ impl Engine {
                 Some(tenant) => tenant.grant.scoped(spec, peer)?,
                 None => TableSpec::clone(spec),
             };
-            specs.push(Arc::new(TableSpec { name: full.to_string(), ..scoped }));
             of_job.insert(&spec.name, full.clone());
-            added.push(JobTable::new(spec.clone(), full));
+            added.push(JobTable::new(spec.clone(), full.clone(), scoped.budget));
+            specs.push(Arc::new(TableSpec { name: full.to_string(), ..scoped }));
         }
         let selves: Vec<u32> = selves(state);
         self.tables.change(&[], &specs, &selves)?;

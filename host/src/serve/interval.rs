@@ -25,7 +25,8 @@ impl Engine {
         let by_name: HashMap<Arc<str>, &Snapshot> =
             snapshots.iter().map(|snapshot| (snapshot.table.clone(), snapshot)).collect();
         self.end_last(|_| true);
-        for state in self.tenants.values_mut() {
+        let mut failed = Vec::new();
+        for (tenant, state) in &mut self.tenants {
             let has_time = state.next_interval(self.interval);
             let mut own = Vec::new();
             for job in state.jobs.values_mut() {
@@ -52,10 +53,14 @@ impl Engine {
             }
             state.followers.retain(|(_, follower)| !follower.is_closed());
             let interval = snapshots.first().map(|snapshot| snapshot.interval);
-            if let (Some(sandbox), Some(interval)) = (&mut state.sandbox, interval) {
-                sandbox.analyze(&interval, &own)?;
+            if let (Some(sandbox), Some(interval)) = (&mut state.sandbox, interval)
+                && let Err(error) = sandbox.analyze(&interval, &own)
+            {
+                failed.push((tenant.clone(), error));
             }
         }
+        // What is wrong with one tenant is no other's business.
+        failed.iter().for_each(|(tenant, error)| self.give_up(tenant, error));
         self.end_last(|state| state.sandbox.as_ref().is_none_or(sandbox::Sandbox::idle));
         Ok(())
     }

@@ -116,6 +116,8 @@ pub(super) struct JobTable {
     /// Its name among all tables of the daemon.
     pub(super) full: Arc<str>,
     pub(super) schema: SchemaRef,
+    /// What its programs may take of one CPU, in millionths.
+    pub(super) budget: Option<u32>,
     pub(super) account: TableAccount,
 }
 
@@ -131,8 +133,8 @@ pub(super) struct JobPlugin {
 }
 
 impl JobTable {
-    pub(super) fn new(spec: Arc<TableSpec>, full: Arc<str>) -> Self {
-        Self { schema: schema(&spec), spec, full, account: TableAccount::default() }
+    pub(super) fn new(spec: Arc<TableSpec>, full: Arc<str>, budget: Option<u32>) -> Self {
+        Self { schema: schema(&spec), spec, full, budget, account: TableAccount::default() }
     }
 
     pub(super) fn name(&self) -> &str {

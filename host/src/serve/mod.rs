@@ -202,7 +202,7 @@ fn tell(name: &str, line: &Line, peer: Peer, wanted: Arc<Wanted>) {
     use protocol::Answer;
     let (stream, answers) = Stream::new(u64::MAX);
     let first = match connection::ask(line, peer, wanted, stream) {
-        Ok(_) => answers.recv().ok(),
+        Ok(_) => answers.first(),
         Err(denied) => Some(*denied),
     };
     match first {

@@ -109,6 +109,24 @@ pub(crate) struct Table {
     rows: Vec<u8>,
 }
 
+impl Answer {
+    /// How much memory it takes, about.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Snapshot(table) => table.rows.len(),
+                Self::Plugin { job, plugin, output, .. } => {
+                    job.len() + plugin.len() + super::job::size(output)
+                }
+                Self::Started { tables, .. } => {
+                    tables.iter().map(|(name, empty)| name.len() + empty.len()).sum()
+                }
+                Self::Done(text) => text.len(),
+                _ => 0,
+            }
+    }
+}
+
 impl Table {
     pub(super) fn of(snapshot: &Snapshot) -> Result<Self> {
         let mut rows = Vec::new();

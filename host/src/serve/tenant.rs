@@ -84,12 +84,12 @@ impl TenantState {
         }
         let others =
             || self.jobs.iter().filter(|(name, _)| Some(name.as_str()) != beside).map(|(_, job)| job);
-        let tables = || others().flat_map(|job| &job.tables).map(|table| &table.spec);
+        let tables = || others().flat_map(|job| &job.tables);
         let plugins = || others().flat_map(|job| &job.plugins).map(|plugin| &plugin.wanted);
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Usage {
             tables: count(tables().count()),
-            rows: tables().map(|table| u64::from(table.rows)).sum(),
+            rows: tables().map(|table| u64::from(table.spec.rows)).sum(),
             plugins: count(plugins().count()),
             memory: plugins().map(|plugin| plugin.limits.memory).sum(),
             kernel: tables().filter_map(|table| table.budget).fold(0, u32::saturating_add),
