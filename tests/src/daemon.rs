@@ -1,12 +1,15 @@
 //! A daemon, and its clients.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde_json::Value;
 
 use crate::command::binary;
@@ -43,8 +46,30 @@ impl Daemon {
 
     /// Ends it as nothing should, and starts another in its place.
     pub fn kill_and_start_again(&mut self) {
+        self.kill();
+        self.start_again();
+    }
+
+    /// Ends it as nothing should.
+    pub fn kill(&mut self) {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it ends");
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn wait_for_end(&mut self) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is ours") {
+                return status;
+            }
+            assert!(start.elapsed() < PATIENCE, "it does not end: {}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Starts another in the place of one that has ended.
+    pub fn start_again(&mut self) {
         self.child = serve(self.folder.path());
         self.wait_until_it_answers();
     }
@@ -74,6 +99,14 @@ impl Daemon {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The process that starts others for it.
+    #[must_use]
+    pub fn spawner(&self) -> u32 {
+        let own = children(self.pid());
+        let [spawner] = own[..] else { panic!("a daemon has one child, and here are {own:?}") };
+        spawner
     }
 
     /// What it wrote to standard error.
@@ -143,9 +176,51 @@ impl Drop for Daemon {
     }
 }
 
+/// The children of a process, and with them those that have ended and were not waited for.
+#[must_use]
+pub fn children(pid: u32) -> Vec<u32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
+    let children = threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("children")).ok());
+    let children: Vec<String> = children.collect();
+    children
+        .iter()
+        .flat_map(|children| children.split_whitespace())
+        .map(|pid| pid.parse().expect("a number"))
+        .collect()
+}
+
+/// A running process, to be waited for by whoever is not its parent.
+#[derive(Debug)]
+pub struct Watched {
+    pid: u32,
+    pidfd: OwnedFd,
+}
+
+impl Watched {
+    #[must_use]
+    pub fn new(pid: u32) -> Self {
+        let process = Pid::from_raw(pid as i32).expect("a process");
+        Self { pid, pidfd: pidfd_open(process, PidfdFlags::empty()).expect("it runs") }
+    }
+
+    pub fn assert_ends(&self) {
+        let patience = Timespec::try_from(PATIENCE).expect("a time");
+        let mut ended = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        assert_eq!(poll(&mut ended, Some(&patience)), Ok(1), "process {} lives on", self.pid);
+    }
+}
+
+/// A line of `/proc/PID/status`, or of a thread's.
+#[must_use]
+pub fn status_line(path: &Path, name: &str) -> String {
+    let status = fs::read_to_string(path.join("status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.unwrap_or_else(|| panic!("no {name} in {status}")).trim().to_owned()
+}
+
 /// Sends a signal to a process that a test has started.
 pub fn signal(pid: u32, signal: rustix::process::Signal) {
-    let pid = rustix::process::Pid::from_raw(pid as i32).expect("a process");
+    let pid = Pid::from_raw(pid as i32).expect("a process");
     // It may have ended.
     rustix::process::kill_process(pid, signal).unwrap_or_default();
 }
@@ -180,7 +255,7 @@ pub fn account<'a>(job: &'a Value, kind: &str, name: &str) -> Option<&'a Value> 
 }
 
 /// Starts a command with a descriptor as its number 3.
-pub fn with_descriptor(mut command: Command, file: std::os::fd::OwnedFd) -> Child {
+pub fn with_descriptor(mut command: Command, file: OwnedFd) -> Child {
     use command_fds::{CommandFdExt, FdMapping};
     command.fd_mappings(vec![FdMapping { parent_fd: file, child_fd: 3 }]).expect("one mapping");
     command.spawn().expect("it starts")

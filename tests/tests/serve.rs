@@ -1,14 +1,15 @@
 //! The daemon and its clients, on the live kernel: what tenants are given, what they are refused, and what becomes of
 //! everything when something is changed or killed.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, Uid};
 use serde_json::Value;
-use weir_tests::daemon::{Daemon, account, job, signal};
+use weir_tests::daemon::{Daemon, Watched, account, children, job, signal, status_line};
 use weir_tests::events::{NOWHERE, call};
 use weir_tests::{emulated, not_run};
 
@@ -367,17 +368,37 @@ fn a_changed_configuration_changes_only_what_is_different() {
     daemon.stop();
 }
 
-/// Programs of the kernel that are loaded, descriptors of the daemon, and processes of its own.
-fn held(daemon: &Daemon) -> (usize, usize, usize) {
-    let programs = aya::programs::loaded_programs().filter(|program| {
-        program
-            .as_ref()
-            .is_ok_and(|program| program.name_as_str().is_some_and(|name| name.starts_with("weir_")))
-    });
-    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", daemon.pid())).expect("it runs").count();
-    let children =
-        std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", daemon.pid())).expect("it runs");
-    (programs.count(), descriptors, children.split_whitespace().count())
+/// Programs of the kernel that the daemon holds, its descriptors and its spawner's, and how many processes they have,
+/// with those that have ended and were not waited for.
+fn held(daemon: &Daemon) -> (usize, usize, usize, usize) {
+    let mut programs = BTreeSet::new();
+    for entry in std::fs::read_dir(format!("/proc/{}/fdinfo", daemon.pid())).expect("it runs") {
+        // It may be closed by now.
+        let text = std::fs::read_to_string(entry.expect("it runs").path()).unwrap_or_default();
+        programs.extend(text.lines().filter_map(|line| line.strip_prefix("prog_id:")).map(str::to_owned));
+    }
+    let descriptors = |pid| std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it runs").count();
+    let spawner = daemon.spawner();
+    (programs.len(), descriptors(daemon.pid()), descriptors(spawner), children(spawner).len())
+}
+
+/// A client that was just ending was counted before, perhaps, so that fewer descriptors will do.
+fn wait_until_held_again(daemon: &Daemon, before: (usize, usize, usize, usize)) {
+    let start = Instant::now();
+    loop {
+        let now = held(daemon);
+        if (now.0, now.2, now.3) == (before.0, before.2, before.3) && now.1 <= before.1 {
+            return;
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "{now:?} and before {before:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// It has given up its privileges. One that is killed before is started again only a few times.
+fn has_begun(sandbox: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{sandbox}/status")).unwrap_or_default();
+    status.lines().any(|line| line == "Seccomp:\t2")
 }
 
 #[test]
@@ -396,9 +417,11 @@ fn what_is_killed_leaves_nothing_behind_and_costs_others_nothing() {
     };
     daemon.wait_for("it is quiet", quiet);
     let before = held(&daemon);
+    assert_eq!((before.0 > 0, before.2, before.3), (true, 4, 2), "{before:?}");
     let caller = Caller::start(B);
     let rounds = if emulated() { 5 } else { 200 };
     let mut random = 12_345u64;
+    let mut killed = None;
     for _ in 0..rounds {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let mut client = daemon
@@ -415,8 +438,11 @@ fn what_is_killed_leaves_nothing_behind_and_costs_others_nothing() {
         let a = tenants.iter().find(|tenant| tenant["tenant"] == "a").expect("a is there");
         if random >> 55 & 1 == 0
             && let Some(sandbox) = a["sandbox"].as_u64()
+            && killed != Some(sandbox)
+            && has_begun(sandbox as u32)
         {
             signal(sandbox as u32, Signal::KILL);
+            killed = Some(sandbox);
         }
     }
     let made = caller.end();
@@ -424,11 +450,7 @@ fn what_is_killed_leaves_nothing_behind_and_costs_others_nothing() {
     let status = daemon.wait_for("clients' jobs are gone", quiet);
     let b = job(&status, "b", "job").expect("it is there");
     assert_eq!(b["plugins"][0]["fault"], Value::Null, "{b:#}");
-    let start = Instant::now();
-    while held(&daemon) != before {
-        assert!(start.elapsed() < Duration::from_secs(20), "{:?} and before {before:?}", held(&daemon));
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_until_held_again(&daemon, before);
     daemon.stop();
 }
 
@@ -460,6 +482,12 @@ fn a_daemon_that_was_killed_goes_on_and_says_what_it_has_missed() {
     }
     let output = daemon.weir(A, &["stop", "job"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // Written by a thread that nobody waits for.
+    let start = Instant::now();
+    while daemon.path("state/jobs/a.job").exists() {
+        assert!(start.elapsed() < Duration::from_secs(20), "it is still kept");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     daemon.kill_and_start_again();
     daemon.wait_for("an interval is over", |status| status["intervals"].as_u64() >= Some(1));
     assert_eq!(job(&daemon.status(0), "a", "job"), None, "what was stopped stays so");
@@ -476,9 +504,14 @@ fn a_service_manager_is_answered() {
     told.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
     let binary = weir_tests::command::binary();
     // The number of the process has to be in its environment.
-    let script = "LISTEN_PID=$$ WATCHDOG_PID=$$ exec \"$0\" serve";
+    let script = "LISTEN_PID=$$ WATCHDOG_PID=$$ exec \"$0\" serve --socket \"$1\"";
     let mut command = std::process::Command::new("sh");
-    command.args(["-c", script]).arg(&binary).env("LISTEN_FDS", "1").env("NOTIFY_SOCKET", &notes);
+    command
+        .args(["-c", script])
+        .arg(&binary)
+        .arg(&socket)
+        .env("LISTEN_FDS", "1")
+        .env("NOTIFY_SOCKET", &notes);
     // As the service manager's first descriptor.
     command.env("WATCHDOG_USEC", "400000").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut daemon =
@@ -498,6 +531,7 @@ fn a_service_manager_is_answered() {
         assert!(start.elapsed() < Duration::from_secs(20));
     }
     assert!(daemon.0.wait().expect("it ends").success());
+    assert!(socket.exists(), "the service manager's socket is not the daemon's to remove");
 }
 
 /// Whatever comes to the socket costs its own connection, and no user can take all of them.
@@ -536,5 +570,127 @@ fn clients_that_say_nothing_or_nonsense_cost_nobody_else() {
         drop(client.kill());
         drop(client.wait());
     }
+    daemon.stop();
+}
+
+/// A daemon with a tenant's plugin, and the processes that are its, last of which is the sandbox.
+fn with_sandbox() -> Option<(Daemon, Vec<Watched>, u32)> {
+    let top = plugin("top")?;
+    let daemon = Daemon::start(None, POLICY);
+    let config = daemon.write("tables.toml", &table("t", ""));
+    let path = top.to_str().expect("a plain path");
+    let output = daemon.weir(A, &["start", path, "-c", &config, "--name", "job"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let spawner = daemon.spawner();
+    let [sandbox]: [u32; 1] = children(spawner).try_into().expect("there is one sandbox");
+    let processes = [daemon.pid(), spawner, sandbox].map(Watched::new).into();
+    Some((daemon, processes, sandbox))
+}
+
+/// By the kernel's account of every thread.
+#[test]
+fn the_daemon_and_its_spawner_hold_what_is_listed() {
+    let Some((daemon, _, sandbox)) = with_sandbox() else { return };
+    let bits = |numbers: &[u32]| numbers.iter().fold(0u64, |bits, number| bits | 1 << number);
+    // DAC_READ_SEARCH, SYS_PTRACE, SYS_RESOURCE, SYSLOG, PERFMON, BPF, as far as this process has them.
+    let ours = u64::from_str_radix(&status_line(Path::new("/proc/self"), "CapPrm"), 16).expect("a number");
+    let own = bits(&[2, 19, 24, 34, 38, 39]) & ours;
+    // KILL, SETGID, SETUID, SETPCAP.
+    let spawner = bits(&[5, 6, 7, 8]);
+    for (pid, held, bounding) in
+        [(daemon.pid(), own, 0), (daemon.spawner(), spawner, spawner), (sandbox, 0, 0)]
+    {
+        for thread in std::fs::read_dir(format!("/proc/{pid}/task")).expect("it runs") {
+            let thread = thread.expect("it runs").path();
+            let expected =
+                [("CapEff", held), ("CapPrm", held), ("CapBnd", bounding), ("CapInh", 0), ("CapAmb", 0)];
+            for (set, bits) in expected {
+                assert_eq!(
+                    status_line(&thread, set),
+                    format!("{bits:016x}"),
+                    "{set} of {}",
+                    thread.display()
+                );
+            }
+            assert_eq!(status_line(&thread, "NoNewPrivs"), "1", "{}", thread.display());
+        }
+    }
+    let spawner = PathBuf::from(format!("/proc/{}", daemon.spawner()));
+    assert_eq!(
+        (status_line(&spawner, "Threads"), status_line(&spawner, "Name")),
+        ("1".into(), "weir-spawner".into())
+    );
+    let files = std::fs::read_dir(spawner.join("fd")).expect("it runs");
+    let mut files: Vec<PathBuf> =
+        files.map(|file| std::fs::read_link(file.expect("it runs").path()).expect("it is open")).collect();
+    files.sort();
+    let channel = files.pop().expect("there are some");
+    assert_eq!(files, [Path::new("/dev/null"); 3]);
+    assert!(channel.to_string_lossy().starts_with("socket:"), "{}", channel.display());
+    daemon.stop();
+}
+
+#[test]
+fn a_daemon_that_ends_leaves_no_process() {
+    // One that is stopped cannot see that its channel is closed.
+    for (kill, stopped) in [(true, false), (true, true), (false, true)] {
+        let Some((mut daemon, processes, sandbox)) = with_sandbox() else { return };
+        if stopped {
+            signal(sandbox, Signal::STOP);
+        }
+        if kill {
+            daemon.kill();
+        } else {
+            daemon.stop();
+        }
+        processes.iter().for_each(Watched::assert_ends);
+    }
+}
+
+/// It can start no other, so that it ends, and says why; one that is started in its place has everything again.
+#[test]
+fn a_daemon_whose_spawner_was_killed_ends() {
+    let Some((mut daemon, processes, _)) = with_sandbox() else { return };
+    for round in 0..2 {
+        // The second time it is busy with it.
+        let client = (round == 1).then(|| {
+            let arguments = ["watch", "t:raw_syscalls:sys_enter", "--by", "comm", "--format", "json"];
+            let mut command = daemon.command(A, &arguments);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts")
+        });
+        signal(daemon.spawner(), Signal::KILL);
+        assert_eq!(daemon.wait_for_end().code(), Some(70), "{}", daemon.log());
+        let log = daemon.log();
+        assert_eq!(log.matches("the spawner has ended (signal: 9 (SIGKILL))").count(), round + 1, "{log}");
+        processes.iter().for_each(Watched::assert_ends);
+        if let Some(client) = client {
+            assert!(!client.wait_with_output().expect("it ends").status.success());
+        }
+        daemon.start_again();
+        daemon.wait_for("the job is there again", |status| {
+            job(status, "a", "job").is_some_and(|job| job["plugins"][0]["state"] == "running")
+        });
+    }
+    daemon.stop();
+}
+
+#[test]
+fn a_sandbox_that_is_ended_many_times_leaves_no_process() {
+    let Some((daemon, _, mut sandbox)) = with_sandbox() else { return };
+    let before = held(&daemon);
+    for _ in 0..20 {
+        let process = Watched::new(sandbox);
+        signal(sandbox, Signal::KILL);
+        process.assert_ends();
+        let other = |status: &Value| {
+            let tenants = status["tenants"].as_array().expect("tenants");
+            let a = tenants.iter().find(|tenant| tenant["tenant"] == "a").expect("a is there");
+            a["sandbox"].as_u64().map(|sandbox| sandbox as u32).filter(|other| *other != sandbox)
+        };
+        let status = daemon.wait_for("it is replaced", |status| other(status).is_some_and(has_begun));
+        sandbox = other(&status).expect("it is there");
+        assert_eq!(children(daemon.spawner()), [sandbox]);
+    }
+    wait_until_held_again(&daemon, before);
     daemon.stop();
 }

@@ -16,7 +16,7 @@ use rustix::net::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::limits::{MESSAGE_BYTES, PACKET_BYTES};
+use super::limits::{FILES, MESSAGE_BYTES, PACKET_BYTES};
 
 /// A packet's first byte: is this the end of the message?
 const MORE: u8 = 0;
@@ -39,8 +39,8 @@ pub(super) struct Channel {
     /// The packets so far of a message that is not complete.
     partial: Vec<u8>,
     packet: Vec<u8>,
-    /// The descriptor that came with the last message that had one; outside, whether any is taken.
-    file: Option<Option<OwnedFd>>,
+    /// The descriptors that came with the last message that had any; none, if none are taken.
+    files: Option<Vec<OwnedFd>>,
 }
 
 impl Channel {
@@ -52,42 +52,38 @@ impl Channel {
     }
 
     pub(super) fn new(socket: OwnedFd) -> Self {
-        Self { socket, partial: Vec::new(), packet: vec![0; PACKET_BYTES + 1], file: None }
+        Self { socket, partial: Vec::new(), packet: vec![0; PACKET_BYTES + 1], files: None }
     }
 
     /// The end of a process that is handed descriptors.
     pub(super) fn taking_files(socket: OwnedFd) -> Self {
-        Self { file: Some(None), ..Self::new(socket) }
+        Self { files: Some(Vec::new()), ..Self::new(socket) }
     }
 
     /// The descriptor that came with the last message.
     pub(super) fn file(&mut self) -> Option<OwnedFd> {
-        self.file.as_mut()?.take()
+        self.files().into_iter().next()
+    }
+
+    /// All that came with the last message.
+    pub(super) fn files(&mut self) -> Vec<OwnedFd> {
+        self.files.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Sends a message, waiting for room until then.
     pub(super) fn send<T: Serialize>(&self, message: &T, until: Until) -> io::Result<()> {
-        self.send_all(message, None, until)
+        self.send_with(message, &[], until)
     }
 
-    /// Sends a message with a descriptor.
+    /// Sends a message with descriptors.
     pub(super) fn send_with<T: Serialize>(
         &self,
         message: &T,
-        file: BorrowedFd<'_>,
-        until: Until,
-    ) -> io::Result<()> {
-        self.send_all(message, Some(file), until)
-    }
-
-    fn send_all<T: Serialize>(
-        &self,
-        message: &T,
-        mut file: Option<BorrowedFd<'_>>,
+        mut files: &[BorrowedFd<'_>],
         until: Until,
     ) -> io::Result<()> {
         let bytes = postcard::to_stdvec(message).map_err(io::Error::other)?;
-        if bytes.len() > MESSAGE_BYTES {
+        if bytes.len() > MESSAGE_BYTES || files.len() > FILES {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the message is too large"));
         }
         let mut parts = bytes.chunks(PACKET_BYTES - 1).peekable();
@@ -95,7 +91,7 @@ impl Channel {
             let mut packet = Vec::with_capacity(part.len() + 1);
             packet.push(if parts.peek().is_some() { MORE } else { LAST });
             packet.extend_from_slice(part);
-            self.send_packet(&packet, file.take(), until)?;
+            self.send_packet(&packet, std::mem::take(&mut files), until)?;
         }
         Ok(())
     }
@@ -103,11 +99,11 @@ impl Channel {
     pub(super) fn send_packet(
         &self,
         packet: &[u8],
-        file: Option<BorrowedFd<'_>>,
+        files: &[BorrowedFd<'_>],
         until: Until,
     ) -> io::Result<()> {
         loop {
-            match self.send_once(packet, file) {
+            match self.send_once(packet, files) {
                 Ok(_) => return Ok(()),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => self.wait(PollFlags::OUT, until)?,
@@ -117,12 +113,14 @@ impl Channel {
     }
 
     /// A process that sends no descriptor has no right to the call that could.
-    fn send_once(&self, packet: &[u8], file: Option<BorrowedFd<'_>>) -> rustix::io::Result<usize> {
+    fn send_once(&self, packet: &[u8], files: &[BorrowedFd<'_>]) -> rustix::io::Result<usize> {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        let Some(file) = file else { return send(&self.socket, packet, flags) };
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        if files.is_empty() {
+            return send(&self.socket, packet, flags);
+        }
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES))];
         let mut along = SendAncillaryBuffer::new(&mut space);
-        along.push(SendAncillaryMessage::ScmRights(std::slice::from_ref(&file)));
+        along.push(SendAncillaryMessage::ScmRights(files));
         sendmsg(&self.socket, &[IoSlice::new(packet)], &mut along, flags)
     }
 
@@ -158,17 +156,17 @@ impl Channel {
 
     /// The next packet, of which no more is kept than there is room for.
     fn receive_packet(&mut self) -> rustix::io::Result<usize> {
-        let Some(file) = &mut self.file else {
+        let Some(files) = &mut self.files else {
             return recv(&self.socket, self.packet.as_mut_slice(), RecvFlags::DONTWAIT)
                 .map(|(_, length)| length);
         };
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES))];
         let mut along = RecvAncillaryBuffer::new(&mut space);
         let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
         let received = recvmsg(&self.socket, &mut [IoSliceMut::new(&mut self.packet)], &mut along, flags)?;
         for message in along.drain() {
-            if let RecvAncillaryMessage::ScmRights(mut files) = message {
-                *file = files.next();
+            if let RecvAncillaryMessage::ScmRights(taken) = message {
+                *files = taken.collect();
             }
         }
         Ok(received.bytes)
@@ -189,13 +187,7 @@ impl Channel {
     }
 
     fn wait(&self, what: PollFlags, until: Until) -> io::Result<()> {
-        let left = match until {
-            Until::Ever => None,
-            Until::Now => Some(Duration::ZERO),
-            Until::Then(then) => Some(then.saturating_duration_since(Instant::now())),
-        };
-        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
-        match poll(&mut [PollFd::new(&self.socket, what)], timeout.as_ref()) {
+        match poll(&mut [PollFd::new(&self.socket, what)], until.timeout().as_ref()) {
             Ok(0) => Err(io::ErrorKind::TimedOut.into()),
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
@@ -209,6 +201,18 @@ pub(super) enum Until {
     Now,
     Then(Instant),
     Ever,
+}
+
+impl Until {
+    /// As `poll` takes it.
+    pub(super) fn timeout(self) -> Option<Timespec> {
+        let left = match self {
+            Self::Ever => None,
+            Self::Now => Some(Duration::ZERO),
+            Self::Then(then) => Some(then.saturating_duration_since(Instant::now())),
+        };
+        left.and_then(|left| Timespec::try_from(left).ok())
+    }
 }
 
 impl AsFd for Channel {
@@ -234,22 +238,28 @@ mod tests {
         assert_eq!(theirs.receive::<Vec<u8>>().unwrap(), sent);
         assert!(matches!(theirs.receive::<Vec<u8>>(), Err(Silence::Waiting)));
         drop(ours);
-        assert!(matches!(theirs.receive::<Vec<u8>>(), Err(Silence::Closed)));
+        // A process that another test is just starting may hold it open for a moment.
+        let soon = Until::Then(Instant::now() + Duration::from_secs(10));
+        assert!(matches!(theirs.receive_until::<Vec<u8>>(soon), Err(Silence::Closed)));
     }
 
     #[test]
-    fn a_descriptor_goes_down_and_not_up() {
+    fn descriptors_go_down_and_not_up() {
         let (ours, theirs) = Channel::pair().unwrap();
         let (mut ours, mut theirs) = (ours, Channel::taking_files(theirs));
         let file = crate::memfd::sealed("file", b"what it holds").unwrap();
-        ours.send_with(&1u32, file.as_fd(), Until::Now).unwrap();
+        ours.send_with(&1u32, &[file.as_fd()], Until::Now).unwrap();
         ours.send(&2u32, Until::Now).unwrap();
         assert_eq!(theirs.receive::<u32>().unwrap(), 1);
         let taken = theirs.file().unwrap();
         assert_eq!(rustix::fs::fstat(&taken).unwrap().st_ino, rustix::fs::fstat(&file).unwrap().st_ino);
         assert_eq!(theirs.receive::<u32>().unwrap(), 2);
         assert!(theirs.file().is_none());
-        theirs.send_with(&3u32, file.as_fd(), Until::Now).unwrap();
+        ours.send_with(&2u32, &[file.as_fd(); FILES], Until::Now).unwrap();
+        assert_eq!(theirs.receive::<u32>().unwrap(), 2);
+        assert_eq!((theirs.files().len(), theirs.files().len()), (FILES, 0));
+        assert!(ours.send_with(&2u32, &[file.as_fd(); FILES + 1], Until::Now).is_err());
+        theirs.send_with(&3u32, &[file.as_fd()], Until::Now).unwrap();
         assert_eq!(ours.receive::<u32>().unwrap(), 3);
         assert!(ours.file().is_none());
     }
@@ -258,7 +268,7 @@ mod tests {
     fn a_full_socket_does_not_block() {
         let (ours, _theirs) = ends();
         let packet = vec![LAST; PACKET_BYTES];
-        let refused = (0..10_000).find_map(|_| ours.send_packet(&packet, None, Until::Now).err());
+        let refused = (0..10_000).find_map(|_| ours.send_packet(&packet, &[], Until::Now).err());
         assert_eq!(refused.unwrap().kind(), io::ErrorKind::TimedOut);
     }
 
@@ -273,7 +283,7 @@ mod tests {
         ];
         for packet in packets {
             let (ours, mut theirs) = ends();
-            ours.send_packet(packet, None, Until::Now).unwrap();
+            ours.send_packet(packet, &[], Until::Now).unwrap();
             assert!(matches!(theirs.receive::<Vec<u8>>(), Err(Silence::Garbage)), "{:?}", packet.len());
         }
     }
@@ -283,7 +293,7 @@ mod tests {
         let (ours, mut theirs) = ends();
         let packet = vec![MORE; PACKET_BYTES];
         let end = (0..1_000).find_map(|_| {
-            ours.send_packet(&packet, None, Until::Now).unwrap();
+            ours.send_packet(&packet, &[], Until::Now).unwrap();
             match theirs.receive::<Vec<u8>>() {
                 Err(Silence::Waiting) => None,
                 other => Some(other),

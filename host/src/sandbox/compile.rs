@@ -2,9 +2,9 @@
 //! the code, never runs a guest, and has bounds of its own on time and memory. The host hands bytes in and gets
 //! bytes out; it looks at neither.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ExitStatus};
+use std::process::ExitStatus;
 use std::time::Instant;
 
 use wasmtime::Engine;
@@ -16,6 +16,7 @@ use super::limits::{
 };
 use super::lockdown::{self, Left};
 use super::outputs::cut;
+use super::process::Process;
 use super::seccomp::Work;
 use super::spawn::{Identity, Role, spawn};
 use super::wire::Compiled;
@@ -36,7 +37,7 @@ pub(super) struct Code {
 pub(super) struct Job {
     name: String,
     channel: Channel,
-    process: Child,
+    process: Process,
     output: OwnedFd,
     until: Instant,
 }
@@ -69,11 +70,14 @@ impl Job {
     /// Waits for the code.
     pub(super) fn finish(mut self) -> Result<Code> {
         let said = self.channel.receive_until::<Compiled>(Until::Then(self.until));
-        if !matches!(said, Err(Silence::Closed)) {
-            // It has nothing more to do. That it has ended is what makes its output final.
-            drop(self.process.kill());
-        }
-        let status = self.process.wait()?;
+        let ended = match said {
+            // It is ending, and how says why, unless it only closed its channel.
+            Err(Silence::Closed) => self.process.wait_until(Until::Then(self.until))?,
+            _ => None,
+        };
+        // It has nothing more to do. That it has ended is what makes its output final.
+        self.process.kill()?;
+        let status = ended.map_or_else(|| self.process.wait(), Ok)?;
         let error = |kind, message: String| {
             let message = crate::escape::escape(cut(&message, FAULT_BYTES).as_bytes()).into_owned();
             Error::new(kind, format!("plugin {}: {message}", self.name))
@@ -81,7 +85,7 @@ impl Job {
         match said {
             Ok(Compiled::Code { bytes }) if bytes <= COMPILED_BYTES as u64 => {
                 ring::seal(&self.output)?;
-                Ok(Code { file: self.output.as_fd().try_clone_to_owned()?, bytes })
+                Ok(Code { file: self.output, bytes })
             }
             Ok(Compiled::Refused { message, help }) => {
                 let help = crate::escape::escape(cut(&help, FAULT_BYTES).as_bytes()).into_owned();
@@ -97,14 +101,6 @@ impl Job {
             }
             Err(Silence::Closed) => Err(error(Kind::Data, end(status)).help("make the component smaller")),
         }
-    }
-}
-
-impl Drop for Job {
-    fn drop(&mut self) {
-        // Neither fails for a process that has ended and been waited for.
-        drop(self.process.kill());
-        drop(self.process.wait());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::process::Child;
+use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,8 +12,9 @@ use arrow::datatypes::SchemaRef;
 use super::answers::{Totals, believe, fault};
 use super::channel::{Channel, Silence, Until};
 use super::compile::{Code, Job};
-use super::limits::{GRACE, PLUGINS, SANDBOX_MEMORY, SLOTS, STALL_FACTOR, START_WALL};
+use super::limits::{GRACE, PLUGINS, SANDBOX_MEMORY, SLOTS, STALL_FACTOR, START_WALL, STARTS};
 use super::lockdown::Left;
+use super::process;
 use super::ring::{self, Ring};
 use super::spawn::{Identity, Role, spawn};
 use super::wire::{
@@ -39,6 +40,8 @@ pub struct Sandbox {
     compiler: Compiler,
     ring: Ring,
     process: Process,
+    /// Processes in a row that did not come up.
+    failed_starts: u32,
     /// What has not been collected yet.
     ready: Vec<Answer>,
     skipped: u64,
@@ -138,7 +141,7 @@ struct UnderWay {
 /// The process. Ends with whoever holds it.
 #[derive(Debug)]
 struct Process {
-    child: Child,
+    child: process::Process,
     channel: Channel,
     /// It has given up its privileges and takes orders.
     up: bool,
@@ -185,6 +188,7 @@ impl Sandbox {
             compiler: Compiler::new(identity),
             ring,
             process,
+            failed_starts: 0,
             ready: Vec::new(),
             skipped: 0,
             progress: Instant::now(),
@@ -277,7 +281,7 @@ impl Sandbox {
         };
         // Fits the socket unless the options are very long; then it waits for the process to read.
         let until = Until::Then(Instant::now() + START_WALL);
-        drop(self.process.channel.send_with(&order, plugin.code.file.as_fd(), until));
+        drop(self.process.channel.send_with(&order, &[plugin.code.file.as_fd()], until));
         Ok(())
     }
 
@@ -435,7 +439,10 @@ impl Sandbox {
     fn take(&mut self, claim: Claim) -> bool {
         let believed = match claim {
             Claim::Unfit(_) => false,
-            Claim::Up => !std::mem::replace(&mut self.process.up, true),
+            Claim::Up => {
+                self.failed_starts = 0;
+                !std::mem::replace(&mut self.process.up, true)
+            }
             Claim::Loaded { plugin, end, outputs, used } => self.loaded(plugin as usize, end, outputs, used),
             Claim::Answered { plugin, interval, end, outputs, used } => {
                 self.answered(plugin as usize, interval, end, outputs, used)
@@ -480,11 +487,17 @@ impl Sandbox {
     /// Ends the process and starts another, with the same code.
     fn replace(&mut self, why: &str) -> Result<()> {
         if !self.process.up {
-            return Err(self.process.did_not_come_up());
+            self.failed_starts += 1;
+            if self.failed_starts >= STARTS {
+                return Err(self.process.did_not_come_up());
+            }
         }
-        self.process.end();
-        // A plugin is loaded before any is called, so if one was being loaded, the process ended of that.
-        let culprit = self.plugins.iter().find(|(_, plugin)| plugin.phase == Phase::Loading);
+        let ended = self.process.end();
+        ended.map_err(|error| Error::from(error).context("cannot end a sandbox's process"))?;
+        // A plugin is loaded before any is called, so if one was being loaded, the process ended of that, unless it
+        // never got so far.
+        let up = self.process.up;
+        let culprit = self.plugins.iter().find(|(_, plugin)| up && plugin.phase == Phase::Loading);
         if let Some(number) = culprit.map(|(number, _)| *number) {
             self.plugins.remove(&number);
             self.ready.push(Answer { configure: true, ..Answer::fault(number, 0, Reason::Killed, why) });
@@ -500,7 +513,7 @@ impl Sandbox {
         self.ring.take_back();
         self.process = Process::start(&self.ring, &self.compiler.identity, self.room)?;
         self.progress = Instant::now();
-        self.plugins.values_mut().for_each(|plugin| plugin.again = true);
+        self.plugins.values_mut().for_each(|plugin| plugin.again = plugin.phase == Phase::Loaded);
         let numbers: Vec<usize> = self.plugins.keys().copied().collect();
         numbers.into_iter().try_for_each(|number| self.load(number))
     }
@@ -633,22 +646,14 @@ impl Process {
         Ok(Self { child, channel, up: false })
     }
 
-    fn end(&mut self) {
-        // Neither fails for a process that has ended and been waited for.
-        drop(self.child.kill());
-        drop(self.child.wait());
+    fn end(&mut self) -> std::io::Result<ExitStatus> {
+        self.child.kill()?;
+        self.child.wait()
     }
 
     fn did_not_come_up(&mut self) -> Error {
-        self.end();
-        let status = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+        let status = self.end().map_or_else(|error| error.to_string(), |status| status.to_string());
         Error::new(Kind::Software, format!("the sandbox did not come up ({status})"))
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 

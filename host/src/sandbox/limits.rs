@@ -22,6 +22,10 @@ pub(super) const COMPILE_MEMORY: u64 = 1 << 30;
 pub(super) const SANDBOX_MEMORY: u64 = 512 << 20;
 /// A sandbox that does not come up.
 pub(super) const START_WALL: Duration = Duration::from_secs(30);
+/// A sandbox that never comes up, and one that was only killed as it did: starts in a row.
+pub(super) const STARTS: u32 = 3;
+/// A spawner that hangs, and the daemon with it.
+pub(super) const SPAWNER_WALL: Duration = Duration::from_secs(10);
 
 // What one call may use.
 
@@ -95,6 +99,8 @@ pub(super) const PACKET_BYTES: usize = 64 << 10;
 /// A message of many packets, made to be kept in the host's memory: all that an answer can have, and what frames it. A
 /// lower bound would have one plugin's answer, within its own limits, end the process of all.
 pub(super) const MESSAGE_BYTES: usize = OUTPUT_BYTES + LOG_LINES * TEXT_BYTES + (256 << 10);
+/// Descriptors of one message: what the process that needs most is started with.
+pub(super) const FILES: usize = 1 + SLOTS;
 /// Snapshots that are under way at once; a plugin that is late by more misses intervals.
 pub(super) const SLOTS: usize = 3;
 /// One interval's snapshots of all tables. Pages are taken when they are first written, so that only

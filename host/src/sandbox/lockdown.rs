@@ -104,7 +104,7 @@ fn limit(resource: Resource, bound: u64) -> rustix::io::Result<()> {
 }
 
 /// The capabilities that this kernel knows.
-fn all_capabilities() -> impl Iterator<Item = CapabilitySet> {
+pub(super) fn all_capabilities() -> impl Iterator<Item = CapabilitySet> {
     (0..u64::BITS)
         .map(|bit| CapabilitySet::from_bits_retain(1 << bit))
         .take_while(|one| rustix::thread::capability_is_in_bounding_set(*one).is_ok())

@@ -1,8 +1,8 @@
 //! Where plugins run: a process without privileges, fed through shared memory, answering in bounded messages.
 //!
 //! In the order in which data passes: the host's handle is here, with what it believes of the answers in
-//! `answers`. `ring` and `channel` lead to a process that `spawn` started, `lockdown` stripped (with `landlock` and
-//! `seccomp`) and `child` runs; `compile` is the other such process. In the sandbox, `runner` gives each call of a
+//! `answers`. `ring` and `channel` lead to a `process` that `spawn` started, `lockdown` stripped (with `landlock` and
+//! `seccomp`) and `child` runs; `compile` is the other such process. A daemon has both started by a `spawner`. In the sandbox, `runner` gives each call of a
 //! plugin an instance in Wasmtime (`engine`), whose imports (`guest`) work on the call's own data (`call`, `view`,
 //! `questions`, `outputs`, `state`, `work`). `wire` is what crosses between the processes, `wit` what crosses into
 //! Wasm, and every bound is in `limits`.
@@ -37,11 +37,13 @@ mod landlock;
 mod limits;
 mod lockdown;
 mod outputs;
+mod process;
 mod questions;
 mod ring;
 mod runner;
 mod seccomp;
 mod spawn;
+mod spawner;
 mod state;
 mod view;
 mod wire;
@@ -60,7 +62,9 @@ use crate::error::Kind;
 use crate::event::Output;
 pub use handle::{Compiled, Compiler, Room, Sandbox};
 pub(crate) use limits::COMPONENT_BYTES;
+pub use process::{Spawner, start_spawner};
 pub(crate) use ring::{decode, encode};
+pub(crate) use spawn::keep_capabilities;
 pub use wire::Used;
 
 /// A setting that the operator gives to a plugin.
@@ -153,14 +157,15 @@ pub fn lock_down(
     Ok(files)
 }
 
-/// To be called first thing in `main`: if this process was started to be a sandbox or a compiler, it is that
-/// until it ends, and the exit code says how that went.
+/// To be called first thing in `main`: if this process was started to be a sandbox, a compiler or a spawner, it is
+/// that until it ends, and the exit code says how that went.
 #[must_use]
 pub fn enter_if_asked() -> Option<ExitCode> {
     let (role, left) = spawn::asked()?;
     let done = match (role, left) {
         (spawn::Role::Sandbox, Some(left)) => child::main(left),
         (spawn::Role::Compiler, Some(left)) => compile::main(left),
+        (spawn::Role::Spawner, _) => spawner::main(),
         (_, None) => Err(()),
     };
     Some(done.map_or_else(|()| ExitCode::from(Kind::Software as u8), |()| ExitCode::SUCCESS))

@@ -1,5 +1,5 @@
 //! Starting a process of our own binary that is to give up its privileges: with a hidden first argument, an
-//! empty environment and fixed descriptors. The user it is to become is chosen here.
+//! empty environment and fixed descriptors, by this process or by its spawner. The user it is to become is chosen here.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -9,33 +9,51 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
 use command_fds::{CommandFdExt, FdMapping};
-use rustix::thread::CapabilitySet;
+use rustix::thread::{CapabilitySet, CapabilitySets};
+use serde::{Deserialize, Serialize};
 
-use super::lockdown::{FIRST_FD, Left};
+use super::lockdown::{self, FIRST_FD, Left};
+use super::process::{self, Process};
 
 /// What the hidden process is to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Role {
     Sandbox,
     Compiler,
+    /// Starts the others.
+    Spawner,
 }
 
 impl Role {
-    const ALL: [Self; 2] = [Self::Sandbox, Self::Compiler];
+    const ALL: [Self; 3] = [Self::Sandbox, Self::Compiler, Self::Spawner];
 
     /// Shows in a list of processes. Whoever types it gets a process that refuses to go on.
     fn argument(self) -> &'static str {
         match self {
             Self::Sandbox => "internal:sandbox",
             Self::Compiler => "internal:compiler",
+            Self::Spawner => "internal:spawner",
         }
     }
 }
 
 /// Starts a process with these descriptors, from [`FIRST_FD`] on.
-pub(super) fn spawn(role: Role, files: Vec<OwnedFd>, left: Left) -> io::Result<Child> {
-    let mappings = (FIRST_FD..).zip(files).map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd });
+pub(super) fn spawn(role: Role, files: Vec<OwnedFd>, left: Left) -> io::Result<Process> {
+    match process::spawner() {
+        Some(spawner) => spawner.start(role, &files, left),
+        None => Process::child(direct(role, files, left)?),
+    }
+}
+
+/// The same, as a child of this process.
+pub(super) fn direct(role: Role, files: Vec<OwnedFd>, left: Left) -> io::Result<Child> {
     let number = |number: Option<u64>| number.map_or_else(String::new, |number| number.to_string());
+    let (uid, descriptors) = (number(left.uid.map(u64::from)), left.descriptors.to_string());
+    exec(role, &[uid, descriptors, left.memory.to_string(), number(left.cpu)], files)
+}
+
+pub(super) fn exec(role: Role, arguments: &[String], files: Vec<OwnedFd>) -> io::Result<Child> {
+    let mappings = (FIRST_FD..).zip(files).map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd });
     // The link names this very binary, even if another one lies at its path by now.
     let mut program = std::path::PathBuf::from("/proc/self/exe");
     if !program.exists() {
@@ -44,8 +62,7 @@ pub(super) fn spawn(role: Role, files: Vec<OwnedFd>, left: Left) -> io::Result<C
     Command::new(program)
         .arg0("weir")
         .arg(role.argument())
-        .args([number(left.uid.map(u64::from)), left.descriptors.to_string()])
-        .args([left.memory.to_string(), number(left.cpu)])
+        .args(arguments)
         .env_clear()
         .current_dir("/")
         .stdin(Stdio::null())
@@ -56,7 +73,7 @@ pub(super) fn spawn(role: Role, files: Vec<OwnedFd>, left: Left) -> io::Result<C
         .spawn()
 }
 
-/// In the new process: what it was started for.
+/// In the new process: what it was started for, and what is left to it; a spawner is told nothing.
 pub(super) fn asked() -> Option<(Role, Option<Left>)> {
     let mut arguments = std::env::args_os().skip(1).map(|argument| argument.into_string().ok());
     let first = arguments.next()??;
@@ -81,7 +98,7 @@ pub(super) fn asked() -> Option<(Role, Option<Left>)> {
 
 /// The range that systemd gives to services with `DynamicUser=`: no person's, no package's, and no files'.
 /// <https://systemd.io/UIDS-GIDS/>
-const UIDS: std::ops::RangeInclusive<u32> = 61184..=65519;
+pub(super) const UIDS: std::ops::RangeInclusive<u32> = 61184..=65519;
 
 /// Those of other sandboxes of this process.
 static TAKEN: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
@@ -91,13 +108,14 @@ static TAKEN: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 pub(super) struct Identity(Option<u32>);
 
 impl Identity {
-    /// One that no process runs as and that has no name. None where this process cannot change users: then
+    /// One that no process runs as and that has no name. None where that cannot be: then
     /// the sandbox runs as the same user, and everything else still applies.
     pub(super) fn choose() -> io::Result<Self> {
-        let held = rustix::thread::capabilities(None)?.effective;
-        if !held.contains(CapabilitySet::SETUID | CapabilitySet::SETGID)
-            || !mapped(*UIDS.start(), *UIDS.end())
-        {
+        let able = match process::spawner() {
+            Some(spawner) => spawner.changes_users,
+            None => changes_users(rustix::thread::capabilities(None)?.effective),
+        };
+        if !able {
             return Ok(Self(None));
         }
         let mut used = running_users()?;
@@ -125,6 +143,30 @@ impl Drop for Identity {
             TAKEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&uid);
         }
     }
+}
+
+/// Whether a process that holds this can become one of [`UIDS`].
+pub(super) fn changes_users(held: CapabilitySet) -> bool {
+    held.contains(CapabilitySet::SETUID | CapabilitySet::SETGID) && mapped(*UIDS.start(), *UIDS.end())
+}
+
+/// Gives up every other capability, those too that an exec could give, for good. What was not held stays away.
+/// Says what is left. It is the calling thread that does so, which has to be the only one.
+pub(crate) fn keep_capabilities(kept: CapabilitySet, bounding: CapabilitySet) -> io::Result<CapabilitySet> {
+    if std::fs::read_dir("/proc/self/task")?.count() != 1 {
+        return Err(io::Error::other("another thread has begun already"));
+    }
+    let held = rustix::thread::capabilities(None)?.permitted;
+    if held.contains(CapabilitySet::SETPCAP) {
+        for capability in lockdown::all_capabilities().filter(|one| !bounding.contains(*one)) {
+            rustix::thread::remove_capability_from_bounding_set(capability)?;
+        }
+    }
+    let kept = kept & held;
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    rustix::thread::set_capabilities(None, sets)?;
+    rustix::thread::set_no_new_privs(true)?;
+    Ok(kept)
 }
 
 /// Whether this user namespace has those users, as user_namespaces(7) says.

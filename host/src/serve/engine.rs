@@ -76,13 +76,13 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    pub(super) fn new(interval: Duration, policy: Policy, audit: Audit, store: Store) -> Result<Self> {
+    pub(super) fn new(interval: Duration, policy: Policy, audit: Audit) -> Result<Self> {
         Ok(Self {
             tables: Tables::empty()?,
             interval,
             policy,
             audit,
-            store,
+            store: Store::default(),
             tenants: BTreeMap::new(),
             intervals: 0,
             serial: 0,

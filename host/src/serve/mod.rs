@@ -45,6 +45,7 @@ use crate::error::{Error, Kind, Result};
 use crate::escape::guard;
 use crate::policy::{Peer, Policy};
 use crate::probe::Kernel;
+use crate::sandbox;
 use audit::Audit;
 use connection::Line;
 use engine::Engine;
@@ -78,13 +79,16 @@ pub(crate) fn serve(options: &Options) -> Result<()> {
     let (reload, reloader) = UnixStream::pair()?;
     signal_hook::low_level::pipe::register(signal_hook::consts::SIGHUP, reloader)?;
     reload.set_nonblocking(true)?;
-    let (store, last_seen, kept) = Store::open(options.state.as_deref())?;
-    let mut engine = Engine::new(interval, policy, Audit::open(options.audit.as_deref())?, store)?;
-    engine.last_seen = last_seen;
-    let listener = listener(&options.socket)?;
+    // Has the kernel time programs, which takes a privilege that is given up.
+    let mut engine = Engine::new(interval, policy, Audit::open(options.audit.as_deref())?)?;
+    let (listener, made) = listener(&options.socket)?;
     take_descriptors()?;
+    let spawner = sandbox::start_spawner()?;
+    // A thread that had begun before would keep everything.
     privileges::drop_others()?;
 
+    let (store, last_seen, kept) = Store::open(options.state.as_deref())?;
+    (engine.store, engine.last_seen) = (store, last_seen);
     let (sender, commands) = sync_channel(COMMANDS);
     let line = Line::new(sender)?;
     if let Some(wanted) = own {
@@ -100,11 +104,20 @@ pub(crate) fn serve(options: &Options) -> Result<()> {
     let watchdog = watchdog();
 
     let mut close = Instant::now() + interval;
-    while !signals.came() {
-        let mut readable: Vec<BorrowedFd<'_>> = vec![signals.as_fd(), reload.as_fd(), line.bell.as_fd()];
+    // Without its spawner it cannot end or replace a sandbox, nor start another spawner any more.
+    let lost = loop {
+        let mut readable: Vec<BorrowedFd<'_>> =
+            vec![signals.as_fd(), reload.as_fd(), line.bell.as_fd(), spawner.as_fd()];
         readable.extend(engine.sandboxes().map(AsFd::as_fd));
         let look = watchdog.map(|watchdog| Instant::now() + watchdog);
         wait(&readable, [Some(close), look, engine.wake()].into_iter().flatten().min())?;
+        // First, for a service manager may end all processes at once.
+        if signals.came() {
+            break None;
+        }
+        if let Some(error) = spawner.ended() {
+            break Some(error);
+        }
         rustix::io::read(&line.bell, &mut [0u8; 8]).unwrap_or_default();
         commands.try_iter().for_each(|command| engine.obey(command));
         engine.answers();
@@ -125,11 +138,13 @@ pub(crate) fn serve(options: &Options) -> Result<()> {
         if watchdog.is_some() {
             drop(sd_notify::notify(false, &[NotifyState::Watchdog]));
         }
-    }
+    };
     drop(sd_notify::notify(false, &[NotifyState::Stopping]));
     engine.close()?;
-    drop(std::fs::remove_file(&options.socket));
-    Ok(())
+    if made {
+        drop(std::fs::remove_file(&options.socket));
+    }
+    lost.map_or(Ok(()), Err)
 }
 
 fn policy(options: &Options) -> Result<Policy> {
@@ -214,11 +229,11 @@ fn tell(name: &str, line: &Line, peer: Peer, wanted: Arc<Wanted>) {
     }
 }
 
-/// The socket that a service manager has made, or one of our own. Anybody can connect: what they may have is decided
-/// when they ask.
-fn listener(path: &Path) -> Result<UnixListener> {
+/// The socket that a service manager has made, or one of our own, and whether that is so. Anybody can connect: what they
+/// may have is decided when they ask.
+fn listener(path: &Path) -> Result<(UnixListener, bool)> {
     if let Some(fd) = sd_notify::listen_fds()?.next() {
-        return Ok(inherited(fd));
+        return Ok((inherited(fd), false));
     }
     let failed =
         |error: std::io::Error| Error::new(Kind::Io, format!("cannot listen at {}: {error}", path.display()));
@@ -232,7 +247,7 @@ fn listener(path: &Path) -> Result<UnixListener> {
     drop(std::fs::remove_file(path));
     let listener = UnixListener::bind(path).map_err(failed)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).map_err(failed)?;
-    Ok(listener)
+    Ok((listener, true))
 }
 
 #[allow(unsafe_code, reason = "a descriptor whose number a service manager tells")]

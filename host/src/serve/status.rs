@@ -90,7 +90,7 @@ pub(crate) struct PluginStatus {
 pub(crate) struct PluginAccount {
     pub(crate) calls: u64,
     pub(crate) processor_ns: u64,
-    /// Processor time of each call.
+    /// Processor time of each call: percentiles, which are exact to 3 %, and the histogram that they are of.
     pub(crate) call_ns: Times,
     /// Bytes of linear memory at most.
     pub(crate) memory_peak: u64,

@@ -53,7 +53,7 @@ struct Written {
 /// A job as it was found: who began it, what for, and the bytes of its plugins.
 pub(super) type Found = (Peer, Start, Vec<Vec<u8>>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Store {
     notes: Option<Sender<Note>>,
 }

@@ -3,14 +3,17 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use weir::sandbox::Sandbox;
+use weir::sandbox::{Room, Sandbox};
 
-use crate::support::{assert_behaved, drain, interval, of, plugin, reason, snapshot, turn, well_behaved};
+use crate::support::{
+    PATIENCE, assert_behaved, drain, interval, of, plugin, reason, snapshot, turn, well_behaved,
+};
 
 pub(crate) const TESTS: &[(&str, fn())] = &[
     ("a_stopped_process_is_replaced", a_stopped_process_is_replaced),
     ("a_stopped_process_goes_on", a_stopped_process_goes_on),
     ("a_killed_process_is_replaced", a_killed_process_is_replaced),
+    ("a_process_that_does_not_come_up_is_started_again", a_process_that_does_not_come_up_is_started_again),
     ("state_stays_within_its_limit", state_stays_within_its_limit),
 ];
 
@@ -74,5 +77,29 @@ fn state_stays_within_its_limit() {
         let answers = turn(&mut sandbox, number, &snapshot(1_000));
         assert_eq!(reason(of(&answers, 0)), None);
         assert_behaved(of(&answers, 1), 1_000, times);
+    }
+}
+
+/// Only a few times in a row. One that comes up before it is killed begins a new row.
+fn a_process_that_does_not_come_up_is_started_again() {
+    let mut sandbox = Sandbox::empty(Room { guest: 1 << 20, code: 1 << 20 }).unwrap();
+    let began = Instant::now();
+    for killed in 1.. {
+        let pid = sandbox.pid();
+        signal(&sandbox, Signal::KILL);
+        let error = loop {
+            assert!(began.elapsed() < PATIENCE, "it is always up, or never replaced");
+            match sandbox.answers() {
+                Ok(answers) => assert!(answers.is_empty(), "{answers:?}"),
+                Err(error) => break Some(error),
+            }
+            if sandbox.pid() != pid {
+                break None;
+            }
+            std::thread::yield_now();
+        };
+        let Some(error) = error else { continue };
+        assert!(killed >= 3 && error.to_string().contains("did not come up"), "{killed}: {error}");
+        return;
     }
 }

@@ -13,6 +13,7 @@ mod hostile;
 mod locked;
 mod privileges;
 mod refusals;
+mod spawned;
 mod support;
 mod turns;
 
@@ -26,6 +27,9 @@ fn main() -> ExitCode {
     }
     if locked::enter_if_asked() {
         return ExitCode::SUCCESS;
+    }
+    if let Some(code) = spawned::run_if_asked() {
+        return code;
     }
     let mut trials = Vec::new();
     let mut add = |tests: &[(&str, fn())]| {
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
     add(privileges::TESTS);
     add(locked::TESTS);
     add(refusals::TESTS);
+    add(spawned::TESTS);
     let mut arguments = Arguments::from_args();
     let side_by_side = libtest_mimic::run(&arguments, trials);
     // These measure this process, and so have it for themselves.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use weir::sandbox::Sandbox;
 
-use crate::support::well_behaved;
+use crate::support::{snapshot, turn, well_behaved};
 
 pub(crate) const TESTS: &[(&str, fn())] = &[
     ("the_process_has_no_privileges", the_process_has_no_privileges),
@@ -66,7 +66,9 @@ fn the_process_has_its_own_descriptors_only() {
     // What a careless host could leak.
     let (leak, _other) = std::io::pipe().unwrap();
     rustix::io::fcntl_setfd(&leak, rustix::io::FdFlags::empty()).unwrap();
-    let sandbox = Sandbox::start(vec![well_behaved()]).unwrap();
+    let mut sandbox = Sandbox::start(vec![well_behaved()]).unwrap();
+    // The compiled code is closed once it is loaded, which is before the next order is obeyed.
+    turn(&mut sandbox, 1, &snapshot(10));
     let fds = format!("/proc/{}/fd", sandbox.pid());
     if !root() {
         // The process is not dumpable: even the user that started it does not see into it.

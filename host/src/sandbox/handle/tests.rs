@@ -31,7 +31,7 @@ fn called() -> (Sandbox, Channel) {
     ring.lend(0, 2);
     let (channel, theirs) = Channel::pair().unwrap();
     let child = Command::new("sleep").arg("1000").spawn().unwrap();
-    let process = Process { child, channel, up: true };
+    let process = Process { child: process::Process::child(child).unwrap(), channel, up: true };
     let sandbox = Sandbox {
         plugins,
         next_plugin: 2,
@@ -41,6 +41,7 @@ fn called() -> (Sandbox, Channel) {
         compiler: Compiler::new(choose_user().unwrap()),
         ring,
         process,
+        failed_starts: 0,
         ready: Vec::new(),
         skipped: 0,
         progress: Instant::now(),
@@ -131,7 +132,7 @@ fn packets_that_are_no_claims_end_the_process() {
     ];
     for (what, packet) in packets {
         let (sandbox, channel) = called();
-        channel.send_packet(packet, None, Until::Now).unwrap();
+        channel.send_packet(packet, &[], Until::Now).unwrap();
         assert_killed(sandbox, what);
     }
     let (sandbox, channel) = called();
