@@ -82,8 +82,8 @@ fn main() {
         |name: &str, of: fn(&Side) -> u64| println!("| {name} | {} | {} | |", of(&without), of(&with));
     row("p50 of a call, us, median of the turns", |side| side.percentiles(0.5)[TURNS / 2] / 1e3, 1);
     row("p99 of a call, us, median of the turns", |side| side.percentiles(0.99)[TURNS / 2] / 1e3, 1);
-    row("the least of a turn", |side| side.percentiles(0.99)[0] / 1e3, 1);
-    row("the greatest", |side| side.percentiles(0.99)[TURNS - 1] / 1e3, 1);
+    row("p99 of the fastest turn, us", |side| side.percentiles(0.99)[0] / 1e3, 1);
+    row("p99 of the slowest turn, us", |side| side.percentiles(0.99)[TURNS - 1] / 1e3, 1);
     count("calls", |side| side.turns.iter().flat_map(BTreeMap::values).sum());
     count("calls skipped", |side| side.skipped);
     count("other faults", |side| side.faults);

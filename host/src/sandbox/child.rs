@@ -158,7 +158,8 @@ impl Pulse {
         lockdown::beside(move || {
             loop {
                 beat.wait();
-                if hung_up(&hang_up, Some(TICK)) {
+                // Twice a tick, so that a plugin is stopped within one even if this thread wakes late.
+                if hung_up(&hang_up, Some(TICK / 2)) {
                     std::process::exit(0);
                 }
                 engine.increment_epoch();
