@@ -279,6 +279,28 @@ fn what_is_too_much_is_refused_and_written_down() {
     daemon.stop();
 }
 
+/// What a policy demands of plugins, before anything is compiled.
+#[test]
+fn a_plugin_that_is_not_what_the_policy_demands_is_refused() {
+    let Some(top) = plugin("top") else { return };
+    let pinned = "unsigned = true\ndigests = [\"sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"]";
+    for (demands, code) in
+        [("", "unsigned"), (pinned, "digest"), ("unsigned = true\nversions = true", "older")]
+    {
+        // The first tenant's, and not the others'.
+        let daemon = Daemon::start(None, &POLICY.replacen("unsigned = true", demands, 1));
+        let config = daemon.write("tables.toml", &table("t", ""));
+        let path = top.to_str().expect("a plain path");
+        let output = daemon.weir(A, &["start", path, "-c", &config]);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(77), "{error}");
+        assert!(error.contains(&format!("\n  {code}: plugin `top`: ")), "{error}");
+        assert_eq!(daemon.audit().pop().expect("a line")["result"][0], code);
+        assert!(daemon.weir(B, &["start", path, "-c", &config]).status.success());
+        daemon.stop();
+    }
+}
+
 #[test]
 fn a_plugin_that_loops_is_quarantined_and_its_neighbours_are_called() {
     let (Some(looping), Some(top)) = (plugin("hostile/endless_loop"), plugin("top")) else { return };

@@ -20,7 +20,7 @@ use super::protocol::{self, Answer, Asked, QUESTION_BYTES, Question, Start, UPLO
 use super::stream::{Answers, Stream};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
-use crate::policy::Peer;
+use crate::policy::{Peer, Tenant};
 use crate::probe::Kernel;
 use crate::sandbox::{COMPONENT_BYTES, Plugin};
 
@@ -221,12 +221,8 @@ fn begin(
 ) -> io::Result<std::result::Result<bool, Denied>> {
     let peer = place.peer.clone();
     // Nothing is received of whoever may have nothing.
-    let (reply, known) = channel();
-    line.ask(Command::Admit { peer: peer.clone(), reply });
-    match known.recv() {
-        Ok(Ok(())) => {}
-        Ok(Err(denied)) => return Ok(Err(denied)),
-        Err(_) => return Ok(Err(gone())),
+    if let Err(denied) = admit(line, &peer) {
+        return Ok(Err(denied));
     }
     if let Err(error) = sizes(&start) {
         return Ok(Err(Box::new(Answer::Failed(error))));
@@ -241,19 +237,30 @@ fn begin(
     // The administrator may have the daemon read the files of programs.
     let kernel = if peer.uid == 0 { Kernel::running() } else { Kernel::without_programs() };
     let wanted = match wanted(start, bytes, &kernel) {
-        Ok(wanted) => Arc::new(wanted),
+        Ok(wanted) => wanted,
         Err(error) => return Ok(Err(Box::new(Answer::Failed(error)))),
     };
     Ok(ask(line, peer, wanted, stream))
+}
+
+/// What somebody may have.
+fn admit(line: &Line, peer: &Peer) -> std::result::Result<Option<Arc<Tenant>>, Denied> {
+    let (reply, known) = channel();
+    line.ask(Command::Admit { peer: peer.clone(), reply });
+    known.recv().map_err(|_| gone())?
 }
 
 /// Has the engine begin a job.
 pub(super) fn ask(
     line: &Line,
     peer: Peer,
-    wanted: Arc<Wanted>,
+    mut wanted: Wanted,
     stream: Stream,
 ) -> std::result::Result<bool, Denied> {
+    if let Some(tenant) = admit(line, &peer)? {
+        wanted.plugins.iter_mut().for_each(|plugin| plugin.examine(&tenant.grant.trust));
+    }
+    let wanted = Arc::new(wanted);
     let (reply, prepared) = channel();
     line.ask(Command::Prepare { peer: peer.clone(), wanted: wanted.clone(), reply });
     let compiler = prepared.recv().map_err(|_| gone())??;

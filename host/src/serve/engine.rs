@@ -1,7 +1,7 @@
 //! The daemon's one thread that owns everything: tables, tenants, and the intervals. Connections ask it things and wait;
 //! it waits for nobody.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant, SystemTime};
@@ -15,7 +15,7 @@ use super::stream::Stream;
 use super::tenant::{OPERATOR, TenantState};
 use crate::error::{Error, Kind, Result};
 use crate::kernel::Tables;
-use crate::policy::{Peer, Policy};
+use crate::policy::{Peer, Policy, Tenant};
 use crate::sandbox::{Compiled, Compiler, Sandbox};
 use crate::table::TableSpec;
 
@@ -37,10 +37,10 @@ pub(super) enum Command {
         job: String,
         stream: Stream,
     },
-    /// Whether somebody may have anything at all.
+    /// What somebody may have, if anything at all; everything, if nothing is said.
     Admit {
         peer: Peer,
-        reply: Sender<std::result::Result<(), Denied>>,
+        reply: Sender<std::result::Result<Option<Arc<Tenant>>, Denied>>,
     },
     /// Whether a job may begin, and what compiles its plugins.
     Prepare {
@@ -100,7 +100,7 @@ impl Engine {
             Command::Stop { peer, job, stream } => self.stop(&peer, &job, stream),
             Command::Admit { peer, reply } => {
                 // Whoever asked may be gone.
-                drop(reply.send(self.state(&peer).map(drop)));
+                drop(reply.send(self.state(&peer).map(|(_, state)| state.grant.clone())));
             }
             Command::Prepare { peer, wanted, reply } => {
                 drop(reply.send(self.prepare(&peer, &wanted)));
@@ -117,7 +117,7 @@ impl Engine {
     }
 
     /// Who somebody is here, by the kernel's account of them.
-    fn tenant_of(&self, peer: &Peer) -> Option<(Arc<str>, Option<Arc<crate::policy::Tenant>>)> {
+    fn tenant_of(&self, peer: &Peer) -> Option<(Arc<str>, Option<Arc<Tenant>>)> {
         if peer.uid == 0 || peer.uid == rustix::process::geteuid().as_raw() {
             return Some((OPERATOR.into(), None));
         }
@@ -197,22 +197,12 @@ impl Engine {
             .map(|refusal| (refusal.code.name().to_owned(), refusal.what))
             .collect();
         let job = wanted.name.as_ref().and_then(|name| state.jobs.get(name));
-        // Many plugins may be one component with other options, and looking through one takes milliseconds.
-        let mut trusted = HashSet::new();
         for plugin in &wanted.plugins {
             let mut had = job.into_iter().flat_map(Job::lasting_plugins).map(|had| &had.wanted);
             let installed = had.find(|had| had.name == plugin.name);
-            let pair = (plugin.digest, installed.map(|installed| installed.digest));
-            if trusted.contains(&pair) {
-                continue;
-            }
             if let Err(refusal) = state.trusts(plugin, installed) {
-                refused.push((
-                    refusal.code.name().to_owned(),
-                    format!("plugin `{}`: {}", plugin.name, refusal.message),
-                ));
-            } else {
-                trusted.insert(pair);
+                let what = format!("plugin `{}`: {}", plugin.name, refusal.message);
+                refused.push((refusal.code.name().to_owned(), what));
             }
         }
         if !refused.is_empty() {

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use semver::Version;
 
 use super::protocol::{Answer, Asked};
 use super::status::{JobStatus, PluginAccount, PluginStatus, TableAccount, TableStatus};
@@ -13,13 +14,12 @@ use super::store::Kept;
 use super::stream::Stream;
 use super::supervise::Supervisor;
 use crate::config::PluginConfig;
-use crate::error::Result;
 use crate::event::Output;
 use crate::kernel::arrow_error;
 use crate::sandbox::{Limits, OptionValue};
 use crate::snapshot::{Coverage, Snapshot, schema};
 use crate::table::TableSpec;
-use crate::trust::Digest;
+use crate::trust::{self, Demands, Digest};
 
 /// Outputs that are kept for `weir logs`, and their bytes: a plugin that puts out much pushes out its own.
 const KEPT: usize = 1_000;
@@ -45,6 +45,8 @@ pub(super) struct WantedPlugin {
     pub(super) name: String,
     pub(super) digest: Digest,
     pub(super) component: Arc<[u8]>,
+    /// Which version it says that it is, or why it is refused whatever its place, once that was looked into.
+    pub(super) examined: Result<Option<Version>, trust::Refusal>,
     /// All, if none are named.
     pub(super) tables: Option<Vec<String>>,
     pub(super) options: BTreeMap<String, OptionValue>,
@@ -58,10 +60,18 @@ impl WantedPlugin {
             name,
             digest: Digest::of(&component),
             component: component.into(),
+            examined: Ok(None),
             tables: config.and_then(|config| config.tables.clone()),
             options: config.map(|config| config.options.clone()).unwrap_or_default(),
             limits: config.map(|config| config.limits.clone()).unwrap_or_default(),
         }
+    }
+
+    /// Looks into its bytes, for a tenant's demands. Takes as long as reading all of them several times.
+    pub(super) fn examine(&mut self, demands: &Demands) {
+        // What it may take the place of, its job says.
+        let demands = Demands { no_older: false, ..demands.clone() };
+        self.examined = trust::examine(&self.component, &demands, None).map(|trusted| trusted.version);
     }
 
     /// Another one of the same name does the same.
@@ -142,7 +152,7 @@ impl JobTable {
     }
 
     /// The snapshot under the table's own name, as complete as its tenant is told.
-    pub(super) fn own(&self, snapshot: &Snapshot, coverage: Coverage) -> Result<Snapshot> {
+    pub(super) fn own(&self, snapshot: &Snapshot, coverage: Coverage) -> crate::error::Result<Snapshot> {
         let columns = snapshot.rows.columns().to_vec();
         let rows = RecordBatch::try_new(self.schema.clone(), columns).map_err(arrow_error)?;
         Ok(Snapshot { table: self.name().into(), interval: snapshot.interval, coverage, rows })

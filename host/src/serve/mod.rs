@@ -31,7 +31,6 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
@@ -187,7 +186,7 @@ fn begin_own(line: &Line, wanted: Wanted) -> Result<()> {
     let peer = Peer { pid: std::process::id(), uid: 0, gids: Vec::new(), cgroup: None };
     let line = line.clone();
     // Plugins take seconds to compile.
-    let begin = move || tell(CONFIGURATION, &line, peer, Arc::new(wanted));
+    let begin = move || tell(CONFIGURATION, &line, peer, wanted);
     std::thread::Builder::new().name("weir-configure".to_owned()).spawn(begin)?;
     Ok(())
 }
@@ -203,7 +202,7 @@ fn restore(line: &Line, kept: Vec<store::Found>) -> Result<()> {
             let name = start.name.clone().unwrap_or_default();
             let kernel = if peer.uid == 0 { Kernel::running() } else { Kernel::without_programs() };
             match connection::wanted(start, components, &kernel) {
-                Ok(wanted) => tell(&name, &line, peer, Arc::new(Wanted { restored: true, ..wanted })),
+                Ok(wanted) => tell(&name, &line, peer, Wanted { restored: true, ..wanted }),
                 Err(error) => say(&format!("{name}: {error}")),
             }
         }
@@ -213,7 +212,7 @@ fn restore(line: &Line, kept: Vec<store::Found>) -> Result<()> {
 }
 
 /// Has a job begun for nobody, and says what went wrong.
-fn tell(name: &str, line: &Line, peer: Peer, wanted: Arc<Wanted>) {
+fn tell(name: &str, line: &Line, peer: Peer, wanted: Wanted) {
     use protocol::Answer;
     let (stream, answers) = Stream::new(u64::MAX);
     let first = match connection::ask(line, peer, wanted, stream) {

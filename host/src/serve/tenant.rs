@@ -12,7 +12,7 @@ use crate::event::{Label, MetricValue, Output};
 use crate::policy::{PluginRequest, Refusal, Request, Tenant, Usage};
 use crate::sandbox::{Compiler, Room, Sandbox};
 use crate::table::TableSpec;
-use crate::trust::{self, Demands};
+use crate::trust;
 
 /// Compiled code of all of a tenant's plugins. An interpreter has 60 MiB of it.
 const CODE: u64 = 512 << 20;
@@ -103,17 +103,20 @@ impl TenantState {
         }
     }
 
-    /// Whether a plugin's bytes are what the policy demands, in the place of another one's if there is one.
+    /// Whether a plugin is what the policy demands, in the place of another one if there is one.
     pub(super) fn trusts(
         &self,
         plugin: &WantedPlugin,
         installed: Option<&WantedPlugin>,
     ) -> std::result::Result<(), trust::Refusal> {
-        let Some(tenant) = &self.grant else { return Ok(()) };
-        let any = Demands { unsigned: true, ..Demands::default() };
-        let version =
-            installed.and_then(|installed| trust::examine(&installed.component, &any, None).ok()?.version);
-        trust::examine(&plugin.component, &tenant.grant.trust, version.as_ref()).map(drop)
+        let version = plugin.examined.as_ref().map_err(Clone::clone)?;
+        match &self.grant {
+            Some(tenant) if tenant.grant.trust.no_older => {
+                let installed = installed.and_then(|installed| installed.examined.as_ref().ok()?.as_ref());
+                trust::not_older(version.as_ref(), installed)
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn attached(&mut self, tables: &[Arc<TableSpec>], now: Instant) {

@@ -126,8 +126,8 @@ pub fn examine(bytes: &[u8], demands: &Demands, installed: Option<&Version>) -> 
     Ok(Trusted { digest, signer, version })
 }
 
-/// Build metadata has no order, so what differs in nothing else is not older.
-fn not_older(version: Option<&Version>, installed: Option<&Version>) -> Result<(), Refusal> {
+/// Whether a version may take the place of another. Build metadata has no order, so what differs in nothing else is not older.
+pub(crate) fn not_older(version: Option<&Version>, installed: Option<&Version>) -> Result<(), Refusal> {
     let Some(version) = version else {
         // Even if nothing is installed yet: what is installed without a version cannot be protected later.
         let message = "it does not say its version, so nobody can tell whether it is older";
