@@ -18,6 +18,12 @@ pub fn binary() -> PathBuf {
     )
 }
 
+/// Has tables that this process attaches look names up in processes of that command: this one would not know what it was
+/// started for.
+pub fn start_hidden() {
+    weir::sandbox::start_from(binary());
+}
+
 /// Runs it to its end.
 #[must_use]
 pub fn weir(arguments: &[&str]) -> Output {

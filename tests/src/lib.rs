@@ -36,7 +36,7 @@ pub fn tables(config: &str) -> Vec<Arc<TableSpec>> {
 /// Attaches the tables of a configuration.
 #[must_use]
 pub fn attach(config: &str) -> Tables {
-    match Tables::attach(&tables(config), &[]) {
+    match try_attach(config) {
         Ok(tables) => tables,
         Err(error) => panic!("{error}"),
     }
@@ -53,6 +53,7 @@ pub fn refusal(config: &str) -> Error {
 
 /// Attaches the tables of a configuration, or says why not.
 pub fn try_attach(config: &str) -> Result<Tables, Error> {
+    command::start_hidden();
     let config = Config::parse(config, Path::new("test.toml"), &Kernel::running())?;
     Tables::attach(&config.tables, &[])
 }

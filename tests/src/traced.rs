@@ -145,6 +145,7 @@ pub mod x86_64 {
 
     unsafe extern "C" {
         fn weir_traced_outer(descriptor: i32, offset: i64, whence: i32) -> i64;
+        fn weir_traced_middle(descriptor: i32, offset: i64, whence: i32) -> i64;
         fn weir_traced_probe(a: u64, b: i32, c: i64);
         static weir_traced_semaphore: AtomicU16;
     }
@@ -155,7 +156,13 @@ pub mod x86_64 {
         unsafe { weir_traced_outer(-1, offset, 0) }
     }
 
-    /// Where it begins.
+    /// Calls lseek through two of them.
+    pub fn middle(offset: i64) -> i64 {
+        // SAFETY: as above.
+        unsafe { weir_traced_middle(-1, offset, 0) }
+    }
+
+    /// Where the first begins.
     #[must_use]
     pub fn outer_address() -> usize {
         weir_traced_outer as *const () as usize

@@ -103,6 +103,7 @@ impl Recipe {
         if emulated() {
             specs.iter_mut().map(Arc::make_mut).for_each(|spec| spec.rows = spec.rows.min(ROWS_IN_MACHINES));
         }
+        weir_tests::command::start_hidden();
         let tables = Tables::attach(&specs, &[])?;
         Ok(Attached { recipe: self, specs, tables, rows: 0, read: BTreeSet::new() })
     }

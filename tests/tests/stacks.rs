@@ -51,6 +51,89 @@ fn a_stack_of_a_process_names_its_functions() {
     assert_eq!(numbers(rows, "n"), [7]);
 }
 
+/// Sends every symbolizer of this process a signal, as soon as it is seen, until it is dropped.
+#[cfg(target_arch = "x86_64")]
+struct Signals(std::sync::Arc<std::sync::atomic::AtomicBool>, Option<std::thread::JoinHandle<usize>>);
+
+#[cfg(target_arch = "x86_64")]
+impl Signals {
+    fn send(signal: rustix::process::Signal) -> Self {
+        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let stopped = stop.clone();
+        let watch = move || {
+            let mut seen = std::collections::HashSet::new();
+            while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
+                for entry in std::fs::read_dir("/proc").expect("there is /proc").flatten() {
+                    let pid = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
+                    let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) else { continue };
+                    // "4711 (weir-symbolizer) S 4700 ..."
+                    let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+                    let ours = format!(" {} ", process::id());
+                    if stat
+                        .split_once("(weir-symbolizer) ")
+                        .is_some_and(|(_, rest)| rest[1..].starts_with(&ours))
+                        && seen.insert(pid)
+                    {
+                        // Or it has ended by itself.
+                        rustix::process::kill_process(pid, signal).unwrap_or_default();
+                    }
+                }
+            }
+            seen.len()
+        };
+        Self(stop, Some(std::thread::spawn(watch)))
+    }
+
+    /// How many there were.
+    fn end(mut self) -> usize {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.1.take().expect("it ends once").join().expect("it does not panic")
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_symbolizer_that_is_killed_or_stopped_costs_its_names_only() {
+    use rustix::process::Signal;
+    use weir_tests::traced::x86_64::{middle, outer};
+    for signal in [Signal::KILL, Signal::STOP] {
+        let mut tables = attach(&format!(
+            r#"
+            [tables.t]
+            on = "tracepoint:syscalls:sys_enter_lseek"
+            where = "pid == {} && args.offset >= 2000"
+            by = {{ stack = "ustack" }}
+            show = {{ n = "count()" }}
+            "#,
+            process::id()
+        ));
+        let signals = Signals::send(signal);
+        (0..30).for_each(|_| assert_eq!(outer(2000), -9));
+        let begun = std::time::Instant::now();
+        let snapshot = close(&mut tables);
+        let took = begun.elapsed();
+        assert!(signals.end() > 0, "none was seen");
+        // What it may wait for names is less than a second.
+        assert!(took < std::time::Duration::from_secs(3), "{signal:?}: {took:?}");
+        assert_eq!(numbers(&snapshot.rows, "n"), [30]);
+        let stacks = texts(&snapshot.rows, "stack");
+        let stack = stacks[0].as_deref().expect("there is a stack");
+        assert!(stack.ends_with(']') && !stack.contains("weir_traced"), "{stack}");
+        assert_plain(stack);
+        let problem = tables.problem().expect("it is said");
+        assert!(problem.starts_with("functions of /") && problem.contains(" have no names: "), "{problem}");
+        assert_eq!(tables.problem(), None, "it is said once");
+
+        // Nobody is in its way any more.
+        (0..20).for_each(|_| assert_eq!(middle(2000), -9));
+        let snapshot = close(&mut tables);
+        assert_eq!(numbers(&snapshot.rows, "n"), [20]);
+        let stacks = texts(&snapshot.rows, "stack");
+        let stack = stacks[0].as_deref().expect("there is a stack");
+        assert!(emulated() || stack.ends_with("weir_traced_middle;weir_traced_inner"), "{stack}");
+    }
+}
+
 /// Where a system call was entered, what is called there, down to the program of the probe.
 #[test]
 fn a_stack_of_the_kernel_names_its_functions() {

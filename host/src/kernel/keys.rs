@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 use arrow::array::{ArrayRef, DictionaryArray, StringArray, UInt32Array};
 use arrow::buffer::{NullBuffer, ScalarBuffer};
@@ -78,6 +79,21 @@ pub(super) struct Left<'a> {
     pub(super) stacks: &'a [AtomicU64],
 }
 
+impl<'a> Left<'a> {
+    /// The kernel's stack comes before the process's, whatever their order as columns.
+    fn stacks(&self, layout: &Layout, id: usize) -> std::slice::Chunks<'a, AtomicU64> {
+        self.stacks.get(id * layout.stack_words()..).unwrap_or_default().chunks(STACK_WORDS)
+    }
+
+    fn kernel_stack(&self, layout: &Layout, id: usize) -> &'a [AtomicU64] {
+        self.stacks(layout, id).next().unwrap_or_default()
+    }
+
+    fn user_stack(&self, layout: &Layout, id: usize) -> &'a [AtomicU64] {
+        self.stacks(layout, id).nth(layout.stacks.saturating_sub(1)).unwrap_or_default()
+    }
+}
+
 impl Keys {
     pub(super) fn new(columns: &[KeyColumn]) -> Self {
         let ambiguous = |column: &KeyColumn| {
@@ -102,7 +118,15 @@ impl Keys {
     }
 
     /// Decodes the keys of rows that are seen for the first time. Ids ascend.
-    pub(super) fn learn(&mut self, ids: &[u32], layout: &Layout, left: &Left<'_>, names: &mut Names) {
+    /// What cannot be found out until then has no name.
+    pub(super) fn learn(
+        &mut self,
+        ids: &[u32],
+        layout: &Layout,
+        left: &Left<'_>,
+        names: &mut Names,
+        until: Instant,
+    ) {
         let Some(last) = ids.last() else { return };
         let length = self.known.len().max(*last as usize + 1);
         self.known.resize(length, false);
@@ -113,6 +137,7 @@ impl Keys {
         for column in &mut self.columns {
             column.values.resize(length, 0);
         }
+        self.learn_stacks(ids, layout, left, names, until);
         let mut words = Vec::with_capacity(layout.key_words);
         for id in ids.iter().map(|id| *id as usize) {
             if std::mem::replace(&mut self.known[id], true) {
@@ -121,22 +146,14 @@ impl Keys {
             words.clear();
             let stored = &left.keys[id * layout.key_words..][..layout.key_words];
             words.extend(stored.iter().map(|word| word.load(Relaxed)));
-            let mut stacks =
-                left.stacks.get(id * layout.stack_words()..).unwrap_or_default().chunks(STACK_WORDS);
             self.nulls[id] = layout.null_word.map_or(0, |word| words[word]);
             let mut rest = &words[..];
             for (number, column) in self.columns.iter_mut().enumerate() {
                 let (own, after) = rest.split_at(column.kind.words());
                 rest = after;
                 let null = self.nulls[id] >> number & 1 != 0;
-                // The kernel's stack comes before the process's, whatever their order as columns.
-                let stack = match column.kind {
-                    KeyKind::KernelStack => stacks.clone().next(),
-                    KeyKind::UserStack => stacks.nth(layout.stacks - 1),
-                    _ => None,
-                };
-                column.values[id] =
-                    if null { 0 } else { column.value(own, stack.unwrap_or_default(), names) };
+                let stack = left.kernel_stack(layout, id);
+                column.values[id] = if null { 0 } else { column.value(own, stack, names) };
             }
             if let Some(same) = &mut self.same {
                 let null = |number: usize| self.nulls[id] >> number & 1 != 0;
@@ -144,6 +161,38 @@ impl Keys {
                 let looks =
                     looks.map(|(number, column)| (!null(number)).then_some(column.values[id])).collect();
                 same.first[id] = *same.seen.entry(looks).or_insert(id as u32);
+            }
+        }
+    }
+
+    /// Makes the texts of all stacks of processes at once that are seen for the first time.
+    fn learn_stacks(
+        &mut self,
+        ids: &[u32],
+        layout: &Layout,
+        left: &Left<'_>,
+        names: &mut Names,
+        until: Instant,
+    ) {
+        let mut begin = 0;
+        for (number, column) in self.columns.iter_mut().enumerate() {
+            let own = begin..begin + column.kind.words();
+            begin = own.end;
+            if !matches!(column.kind, KeyKind::UserStack) {
+                continue;
+            }
+            let mut stacks = HashMap::new();
+            for id in ids.iter().map(|id| *id as usize).filter(|id| !self.known[*id]) {
+                let words = &left.keys[id * layout.key_words..][..layout.key_words];
+                let nulls = layout.null_word.map_or(0, |word| words[word].load(Relaxed));
+                let words: Box<[u64]> = words[own.clone()].iter().map(|word| word.load(Relaxed)).collect();
+                if nulls >> number & 1 == 0 && !column.texts.codes.contains_key(&words) {
+                    stacks.entry(words).or_insert_with(|| frames(left.user_stack(layout, id)));
+                }
+            }
+            let (words, stacks): (Vec<_>, Vec<_>) = stacks.into_iter().unzip();
+            for (words, text) in words.iter().zip(names.symbols.user(&stacks, until)) {
+                column.texts.code(words, &mut || text.clone());
             }
         }
     }
@@ -180,7 +229,7 @@ impl Keys {
 }
 
 impl Column {
-    /// What stands for a key's words, and for its stack.
+    /// What stands for a key's words, and for its stack of the kernel's.
     fn value(&mut self, words: &[u64], stack: &[AtomicU64], names: &mut Names) -> u64 {
         let text = |texts: &mut Texts, make: &mut dyn FnMut() -> String| u64::from(texts.code(words, make));
         let number = words.first().copied().unwrap_or_default();
@@ -194,10 +243,8 @@ impl Column {
             KeyKind::CgroupPath => text(&mut self.texts, &mut || names.cgroups.path(number)),
             KeyKind::Container => text(&mut self.texts, &mut || names.cgroups.container(number)),
             KeyKind::KernelStack => text(&mut self.texts, &mut || names.symbols.kernel(&frames(stack).1)),
-            KeyKind::UserStack => text(&mut self.texts, &mut || {
-                let (process, frames) = frames(stack);
-                names.symbols.user(process, &frames)
-            }),
+            // There is one already: see `learn_stacks`.
+            KeyKind::UserStack => text(&mut self.texts, &mut String::new),
         }
     }
 }

@@ -37,6 +37,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::{Error, Kind, Result};
+use crate::sandbox::SYMBOLIZE_WALL;
 use crate::snapshot::{Interval, Snapshot};
 use crate::table::TableSpec;
 use load::Types;
@@ -258,8 +259,14 @@ impl Tables {
         }
         let cpus = self.cpus;
         let mut snapshots = Vec::with_capacity(self.tables.len());
+        // What one table leaves of its share of the time is for those after it, and no table takes another's.
+        let names_end = Instant::now() + SYMBOLIZE_WALL;
+        let mut waiting = self.tables.iter().filter(|table| table.waits_for_names()).count() as u32;
         for (number, (table, closed)) in self.tables.iter_mut().zip(closed).enumerate() {
-            let snapshot = table.drain(closed, interval, cpus, &mut timing)?;
+            let begun = Instant::now();
+            let until = begun + names_end.saturating_duration_since(begun) / waiting.max(1);
+            waiting -= u32::from(table.waits_for_names());
+            let snapshot = table.drain(closed, interval, cpus, until, &mut timing)?;
             if let Some(message) = table.over_budget(&snapshot).filter(|_| self.begun) {
                 table.retire();
                 let tables = self.shares.iter().filter(|share| share.table == number);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Instant;
 
 use arrow::array::{
     ArrayRef, BooleanArray, Int64Array, PrimitiveArray, RecordBatch, StructArray, UInt64Array,
@@ -60,18 +61,20 @@ impl Rows {
         self.names.problem()
     }
 
-    /// The rows of an interval, in the order of their ids, the overflow row last.
+    /// The rows of an interval, in the order of their ids, the overflow row last. Names that cannot be found out until
+    /// then are missing.
     pub(super) fn batch(
         &mut self,
         interval: u64,
         layout: &Layout,
         mut drained: Drained<'_>,
+        until: Instant,
     ) -> Result<RecordBatch> {
         let words = layout.cell_words();
         let mut ids = used(&drained.cells, words);
         if !self.table.keys.is_empty() {
             let left = Left { keys: drained.keys, stacks: drained.stacks };
-            self.keys.learn(&ids, layout, &left, &mut self.names);
+            self.keys.learn(&ids, layout, &left, &mut self.names, until);
         }
         if layout.buckets_in_cells() {
             drained.buckets = in_cells(layout, &drained.cells);

@@ -23,7 +23,7 @@ use super::plan::{self, Law, Layout};
 use super::rows::{Drained, Rows};
 use crate::error::{Error, Kind, Result};
 use crate::snapshot::{Coverage, Interval, Snapshot, Spans};
-use crate::table::TableSpec;
+use crate::table::{KeyKind, TableSpec};
 
 /// Spans of one table that can be between their start and their end; the start of any other is counted as dropped.
 const STARTS: u32 = 32_768;
@@ -230,12 +230,18 @@ impl Table {
         Ok(self.dictionary.put(0)?)
     }
 
-    /// Reads and zeroes a closed bank, after the wait.
+    /// Whether names in it may have to be waited for.
+    pub(super) fn waits_for_names(&self) -> bool {
+        self.spec.keys.iter().any(|key| matches!(key.kind, KeyKind::UserStack))
+    }
+
+    /// Reads and zeroes a closed bank, after the wait. Names that cannot be found out until then are missing.
     pub(super) fn drain(
         &mut self,
         closed: Closed,
         interval: Interval,
         cpus: u32,
+        until: Instant,
         timing: &mut Timing,
     ) -> Result<Snapshot> {
         let start = Instant::now();
@@ -266,7 +272,7 @@ impl Table {
             stacks: &self.stacks.words()[slot * capacity * layout.stack_words()..],
             bucket_keys: &self.bucket_keys.words()[slot * bucket_capacity..],
         };
-        let rows = self.rows.batch(interval.number, layout, drained)?;
+        let rows = self.rows.batch(interval.number, layout, drained, until)?;
         timing.merge += merged - start;
         timing.rows += merged.elapsed();
         let counters = take(&self.control.get().counters[closed.bank], self.spec.is_span());

@@ -17,6 +17,17 @@ pub(super) const COMPILE_CPU: Duration = Duration::from_secs(60);
 pub(super) const COMPILE_WALL: Duration = Duration::from_secs(180);
 /// A component that makes Cranelift allocate for ever: private memory of the compiler.
 pub(super) const COMPILE_MEMORY: u64 = 1 << 30;
+/// Files that take for ever to read: how long the closing of an interval may wait for the names in all of them, so that
+/// the next one is on time.
+pub(crate) const SYMBOLIZE_WALL: Duration = Duration::from_millis(750);
+/// The same where no host is left to end the symbolizer: its processor time.
+pub(super) const SYMBOLIZE_CPU: Duration = Duration::from_secs(5);
+/// Debug information and tables of symbols made to be expanded: private memory of the symbolizer. Files are mapped, and
+/// do not count.
+pub(super) const SYMBOLIZE_MEMORY: u64 = 512 << 20;
+/// Places that are asked for at once. As many as can have the names of whole stacks of functions that were inlined in
+/// one message.
+pub(crate) const SYMBOLIZE_PLACES: usize = 64;
 /// Private memory of the sandbox beside the largest guest's: Wasmtime, columns that were converted, derived
 /// tables, outputs. What would need more ends the process, not the machine.
 pub(super) const SANDBOX_MEMORY: u64 = 512 << 20;

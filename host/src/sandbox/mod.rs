@@ -2,7 +2,8 @@
 //!
 //! In the order in which data passes: the host's handle is here, with what it believes of the answers in
 //! `answers`. `ring` and `channel` lead to a `process` that `spawn` started, `lockdown` stripped (with `landlock` and
-//! `seccomp`) and `child` runs; `compile` is the other such process. A daemon has both started by a `spawner`. In the sandbox, `runner` gives each call of a
+//! `seccomp`) and `child` runs; `compile` and `symbolize` are the other such processes. A daemon has them all started by a
+//! `spawner`. In the sandbox, `runner` gives each call of a
 //! plugin an instance in Wasmtime (`engine`), whose imports (`guest`) work on the call's own data (`call`, `view`,
 //! `questions`, `outputs`, `state`, `work`). `wire` is what crosses between the processes, `wit` what crosses into
 //! Wasm, and every bound is in `limits`.
@@ -45,6 +46,7 @@ mod seccomp;
 mod spawn;
 mod spawner;
 mod state;
+mod symbolize;
 mod view;
 mod wire;
 mod wit;
@@ -61,10 +63,13 @@ use arrow::datatypes::SchemaRef;
 use crate::error::Kind;
 use crate::event::Output;
 pub use handle::{Compiled, Compiler, Room, Sandbox};
-pub(crate) use limits::COMPONENT_BYTES;
+pub(crate) use limits::{COMPONENT_BYTES, SYMBOLIZE_PLACES, SYMBOLIZE_WALL};
 pub use process::{Spawner, start_spawner};
 pub(crate) use ring::{decode, encode};
 pub(crate) use spawn::keep_capabilities;
+pub(crate) use symbolize::Links;
+#[doc(hidden)]
+pub use symbolize::{Lost, Symbolizer, Symbolizers};
 pub use wire::Used;
 
 /// A setting that the operator gives to a plugin.
@@ -134,6 +139,13 @@ pub enum Locked {
     Unfiltered,
     Run,
     Compile,
+    Symbolize,
+}
+
+/// For tests whose own binary does not call [`enter_if_asked`]: what is started instead of it. The first call decides.
+#[doc(hidden)]
+pub fn start_from(program: std::path::PathBuf) {
+    spawn::start_from(program);
 }
 
 /// For tests that make the attempts of an exploit: gives up what a sandbox or a compiler gives up, in this process,
@@ -153,12 +165,13 @@ pub fn lock_down(
         Locked::Unfiltered => {}
         Locked::Run => lockdown::last_thread(seccomp::Work::Run)?,
         Locked::Compile => lockdown::last_thread(seccomp::Work::Compile)?,
+        Locked::Symbolize => lockdown::last_thread(seccomp::Work::Symbolize)?,
     }
     Ok(files)
 }
 
-/// To be called first thing in `main`: if this process was started to be a sandbox, a compiler or a spawner, it is
-/// that until it ends, and the exit code says how that went.
+/// To be called first thing in `main`: if this process was started to be a sandbox, a compiler, a symbolizer or a
+/// spawner, it is that until it ends, and the exit code says how that went.
 #[must_use]
 pub fn enter_if_asked() -> Option<ExitCode> {
     let (role, left) = spawn::asked()?;
@@ -166,6 +179,7 @@ pub fn enter_if_asked() -> Option<ExitCode> {
         (spawn::Role::Sandbox, Some(left)) => child::main(left),
         (spawn::Role::Compiler, Some(left)) => compile::main(left),
         (spawn::Role::Spawner, _) => spawner::main(),
+        (spawn::Role::Symbolizer, Some(left)) => symbolize::main(left),
         (_, None) => Err(()),
     };
     Some(done.map_or_else(|()| ExitCode::from(Kind::Software as u8), |()| ExitCode::SUCCESS))

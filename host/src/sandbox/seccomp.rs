@@ -1,5 +1,5 @@
 //! The system calls that are left to a process, each with the reason why: one list for running plugins, one for
-//! compiling them. A filter in the kernel refuses the rest to all threads, from before the first byte that is
+//! compiling them, and one for looking up the names of functions. A filter in the kernel refuses the rest to all threads, from before the first byte that is
 //! not ours.
 //!
 //! What is not listed answers EPERM, as to any process without privileges. To end the process instead would
@@ -30,12 +30,13 @@ use super::lockdown::FIRST_FD;
 pub(super) enum Work {
     Run,
     Compile,
+    Symbolize,
 }
 
 /// A call and who needs it.
 type Call = (c_long, &'static str);
 
-/// Needed for both, with the arguments of [`arguments`].
+/// Needed for all work, with the arguments of [`arguments`].
 const COMMON: &[Call] = &[
     // The channel, which is a socket that is there already.
     (libc::SYS_sendto, "answers: every test"),
@@ -43,17 +44,12 @@ const COMMON: &[Call] = &[
     (libc::SYS_close, "slots and code, once they are mapped: the_process_has_its_own_descriptors_only"),
     (libc::SYS_fstat, "the size of what is mapped: every test"),
     // Memory.
-    (libc::SYS_mmap, "slots, code, Wasmtime's and the allocator's memory: every test"),
+    (libc::SYS_mmap, "slots, code, files, Wasmtime's and the allocator's memory: every test"),
     (libc::SYS_munmap, "the same, given back: every test"),
-    (libc::SYS_mprotect, "compiled code becomes executable, Wasm memory grows: every test"),
-    (libc::SYS_madvise, "memory of guests, emptied: a_memory_bomb_costs_its_own_turn"),
     (libc::SYS_mremap, "the allocator, for what grows, which it copies otherwise: what_is_needed_is_allowed"),
     (libc::SYS_brk, "the allocator, which takes any answer for memory: every test"),
-    // Threads that are there already.
-    (libc::SYS_futex, "a thread waits for the other, or for a lock: every test"),
     // Small things.
     (libc::SYS_getrandom, "seeds of hash tables that a library makes late: what_is_needed_is_allowed"),
-    (libc::SYS_clock_gettime, "processor time; and all clocks where the vDSO has none: every test"),
     // Ends of the process. A fault that is not a guest's sets the default action, returns, and comes again: without
     // the first of these calls it would come for ever.
     (libc::SYS_rt_sigaction, "a_fault_ends_the_process"),
@@ -62,17 +58,26 @@ const COMMON: &[Call] = &[
     (libc::SYS_gettid, "the same"),
     (libc::SYS_tgkill, "the same"),
     (libc::SYS_exit_group, "the end of a process that is done: what_is_not_listed_is_refused"),
+];
+
+/// Needed where Wasmtime is, which has a second thread beside it.
+const WASMTIME: &[Call] = &[
+    (libc::SYS_mprotect, "compiled code becomes executable, Wasm memory grows: every test"),
+    (libc::SYS_madvise, "memory of guests, emptied: a_memory_bomb_costs_its_own_turn"),
+    (libc::SYS_futex, "a thread waits for the other, or for a lock: every test"),
+    (libc::SYS_clock_gettime, "processor time; and all clocks where the vDSO has none: every test"),
     (libc::SYS_exit, "the second thread, should it panic, would try for ever: a_thread_can_end"),
     // New code is published to all processors, which other architectures do by themselves.
     #[cfg(target_arch = "aarch64")]
     (libc::SYS_membarrier, "loading compiled code: every test"),
 ];
 
+/// Needed where descriptors come with orders.
+const TAKE: &[Call] = &[(libc::SYS_recvmsg, "orders, and the code or file that comes with one: every test")];
+
 /// Needed for running only.
-const RUN: &[Call] = &[
-    (libc::SYS_recvmsg, "orders, and the code that comes with one: every test"),
-    (libc::SYS_sigaltstack, "the stack on which a guest's stack overflow is found out: every test"),
-];
+const RUN: &[Call] =
+    &[(libc::SYS_sigaltstack, "the stack on which a guest's stack overflow is found out: every test")];
 
 /// These end the process, which the host says and the kernel's log: it would become another program, reach into
 /// another process, or load a program into the kernel.
@@ -162,11 +167,12 @@ fn arguments(work: Work, call: c_long) -> Vec<Vec<Condition>> {
 
 /// The calls that are allowed for some work.
 fn allowed(work: Work) -> impl Iterator<Item = c_long> {
-    let more = match work {
-        Work::Run => RUN,
-        Work::Compile => &[],
+    let more: &[&[Call]] = match work {
+        Work::Run => &[WASMTIME, TAKE, RUN],
+        Work::Compile => &[WASMTIME],
+        Work::Symbolize => &[TAKE],
     };
-    COMMON.iter().chain(more).map(|(call, _)| *call)
+    COMMON.iter().chain(more.iter().copied().flatten()).map(|(call, _)| *call)
 }
 
 /// Refuses all threads of this process everything else, for ever.
@@ -214,12 +220,12 @@ mod tests {
 
     #[test]
     fn few_calls_are_allowed_each_once_and_for_a_reason() {
-        for work in [Work::Run, Work::Compile] {
+        for work in [Work::Run, Work::Compile, Work::Symbolize] {
             let calls: Vec<_> = allowed(work).collect();
             assert!(calls.len() < 40, "{} calls", calls.len());
             assert_eq!(calls.iter().collect::<BTreeSet<_>>().len(), calls.len(), "one is there twice");
             assert!(calls.iter().all(|call| !FATAL.contains(call) && !MISSING.contains(call)));
         }
-        assert!(COMMON.iter().chain(RUN).all(|(_, why)| !why.is_empty()));
+        assert!([COMMON, WASMTIME, TAKE, RUN].concat().iter().all(|(_, why)| !why.is_empty()));
     }
 }

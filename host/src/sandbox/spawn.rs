@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::thread::{CapabilitySet, CapabilitySets};
@@ -20,12 +21,13 @@ use super::process::{self, Process};
 pub(super) enum Role {
     Sandbox,
     Compiler,
+    Symbolizer,
     /// Starts the others.
     Spawner,
 }
 
 impl Role {
-    const ALL: [Self; 3] = [Self::Sandbox, Self::Compiler, Self::Spawner];
+    const ALL: [Self; 4] = [Self::Sandbox, Self::Compiler, Self::Symbolizer, Self::Spawner];
 
     /// Shows in a list of processes. Whoever types it gets a process that refuses to go on.
     fn argument(self) -> &'static str {
@@ -33,6 +35,7 @@ impl Role {
             Self::Sandbox => "internal:sandbox",
             Self::Compiler => "internal:compiler",
             Self::Spawner => "internal:spawner",
+            Self::Symbolizer => "internal:symbolizer",
         }
     }
 }
@@ -54,12 +57,7 @@ pub(super) fn direct(role: Role, files: Vec<OwnedFd>, left: Left) -> io::Result<
 
 pub(super) fn exec(role: Role, arguments: &[String], files: Vec<OwnedFd>) -> io::Result<Child> {
     let mappings = (FIRST_FD..).zip(files).map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd });
-    // The link names this very binary, even if another one lies at its path by now.
-    let mut program = std::path::PathBuf::from("/proc/self/exe");
-    if !program.exists() {
-        program = std::env::current_exe()?;
-    }
-    Command::new(program)
+    Command::new(program()?)
         .arg0("weir")
         .arg(role.argument())
         .args(arguments)
@@ -71,6 +69,23 @@ pub(super) fn exec(role: Role, arguments: &[String], files: Vec<OwnedFd>) -> io:
         .fd_mappings(mappings.collect())
         .map_err(io::Error::other)?
         .spawn()
+}
+
+/// What is started instead of this very binary.
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+/// For tests whose own binary does not know of hidden processes. The first call decides.
+pub(super) fn start_from(program: PathBuf) {
+    PROGRAM.get_or_init(|| program);
+}
+
+fn program() -> io::Result<PathBuf> {
+    if let Some(program) = PROGRAM.get() {
+        return Ok(program.clone());
+    }
+    // The link names this very binary, even if another one lies at its path by now.
+    let link = PathBuf::from("/proc/self/exe");
+    if link.exists() { Ok(link) } else { std::env::current_exe() }
 }
 
 /// In the new process: what it was started for, and what is left to it; a spawner is told nothing.

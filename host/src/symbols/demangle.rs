@@ -12,7 +12,7 @@ use super::text::NAME_BYTES;
 const MANGLED_BYTES: usize = 4 << 10;
 
 /// The name itself if it is not mangled.
-pub(super) fn demangle(name: &str) -> Cow<'_, str> {
+pub(crate) fn demangle(name: &str) -> Cow<'_, str> {
     if name.len() > MANGLED_BYTES {
         return Cow::Borrowed(name);
     }

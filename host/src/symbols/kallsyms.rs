@@ -1,7 +1,6 @@
 //! The kernel's functions by address, as /proc/kallsyms lists them: its own, its modules' and BPF programs'.
 //!
-//! Read here and not by blazesym, which takes any symbol before an address for its function, and does not keep
-//! what module a symbol is of. The lines are the kernel's, except that names of BPF programs are strangers'.
+//! The lines are the kernel's, except that names of BPF programs are strangers'.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};

@@ -4,26 +4,19 @@
 //! computed. Its form is documented in [`text`].
 //!
 //! Addresses are of the next instruction to run, but for the innermost frame after a call, so that one which is
-//! returned to may be of the next function already. blazesym does not correct that; it is done here: every address
-//! but the innermost is looked up less one.
+//! returned to may be of the next function already. So every address but the innermost is looked up less one.
 //!
 //! - A place in the kernel has the name that /proc/kallsyms gives it. No image of the kernel is read, so functions
 //!   that were inlined into it are not seen.
 //! - A place in a process has the name that its file, or the debug file installed for that, gives it, and a frame for
-//!   each function that was inlined there. Code that no file has (just-in-time compilers') is `[unknown]`, and
+//!   each function that was inlined there. The file is read by a process without privileges, see [`file`]. Code that no file has (just-in-time compilers') is `[unknown]`, and
 //!   so is all of a process that has ended: its mappings are gone with it.
 //! - Without a name for it, the place is `[file]` or `[kernel module]`.
 //!
-//! A stack that is not known yet costs, ten frames deep and optimised, on a machine with 2 CPUs:
-//!
-//! | | median | the first, which reads |
-//! |---|---|---|
-//! | of the kernel | 8 us | /proc/kallsyms, 50 ms |
-//! | of a process with debug information of 230 MB | 180 us | the file, 270 ms |
-//!
-//! The test `what_a_new_stack_costs` prints them. A process with thousands of mappings, or a file that was not seen
-//! before, costs more; what it may cost at most is in [`file`] and [`process`]. All of it is work in the caller's
-//! thread, so whoever has many stacks keeps the texts.
+//! A stack of the kernel's that is not known yet costs 8 us, ten frames deep and optimised, on a machine with 2 CPUs, and
+//! the first 50 ms, for it reads /proc/kallsyms. Those of processes are looked up together, because each time a symbolizer
+//! is started and reads the files anew, which takes 350 ms where there are 230 MB of debug information. The test `what_a_new_stack_costs` prints what they take. What they may take
+//! at most is the caller's time, and in [`file`] and [`process`]. Whoever has many stacks keeps the texts.
 
 mod demangle;
 mod file;
@@ -32,12 +25,16 @@ mod open;
 mod process;
 mod text;
 
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::time::{Duration, Instant};
 
-use file::Files;
+pub(crate) use demangle::demangle;
+use file::{Files, Wanted};
 use kallsyms::Kallsyms;
-use process::Processes;
+use open::Key;
+use process::{Mapping, Processes};
+pub(crate) use text::{FRAMES, NAME_BYTES};
 use text::{Folded, Frame};
 
 /// The least time between two readings of /proc/kallsyms: modules and BPF programs come and go.
@@ -83,37 +80,102 @@ impl Symbols {
         folded.finish()
     }
 
-    /// A stack of a process's, innermost address first, up to the first that is 0. The process is named as this
-    /// process sees it, and is the thread group's leader.
-    pub(crate) fn user(&mut self, pid: u32, addresses: &[u64]) -> String {
-        let mut folded = Folded::default();
-        let mut process = match self.processes.get(pid) {
-            Ok(process) => Some(process),
-            Err(error) => {
-                report(&mut self.problem, &error, "/proc/PID/maps", "CAP_SYS_PTRACE");
-                None
+    /// Stacks of processes, each innermost address first, up to the first that is 0. A process is named as this
+    /// process sees it, and is the thread group's leader. What cannot be found out until then has no name.
+    pub(crate) fn user(&mut self, stacks: &[(u32, Vec<u64>)], until: Instant) -> Vec<String> {
+        let mut modules = Vec::new();
+        let mut placed = vec![Vec::new(); stacks.len()];
+        let mut by_process: Vec<usize> = (0..stacks.len()).collect();
+        by_process.sort_by_key(|stack| stacks[*stack].0);
+        for of_process in by_process.chunk_by(|a, b| stacks[*a].0 == stacks[*b].0) {
+            let pid = stacks[of_process[0]].0;
+            let process = match self.processes.get(pid) {
+                Ok(process) => process,
+                Err(error) => {
+                    report(&mut self.problem, &error, "/proc/PID/maps", "CAP_SYS_PTRACE");
+                    for stack in of_process {
+                        placed[*stack] = places(&stacks[*stack].1).map(|_| None).collect();
+                    }
+                    continue;
+                }
+            };
+            // By where they begin.
+            let mut known = HashMap::new();
+            for stack in of_process {
+                placed[*stack] = places(&stacks[*stack].1)
+                    .map(|address| {
+                        let mapping = process.find(address)?;
+                        let module = *known.entry(mapping.addresses.start).or_insert_with(|| {
+                            modules.push(Module::new(
+                                mapping,
+                                pid,
+                                &mut self.files,
+                                &mut self.problem,
+                                until,
+                            ));
+                            modules.len() - 1
+                        });
+                        let place = (address - mapping.addresses.start).saturating_add(mapping.offset);
+                        Some((module, place))
+                    })
+                    .collect();
             }
-        };
-        for address in places(addresses) {
-            let Some(mapping) = process.as_mut().and_then(|process| process.find(address)) else {
+        }
+        let mut wanted = Wanted::new();
+        for (module, place) in placed.iter().flatten().flatten() {
+            if let Some(file) = &modules[*module].file {
+                match wanted.get_mut(file) {
+                    Some(places) => drop(places.insert(*place)),
+                    None => drop(wanted.insert(file.clone(), BTreeSet::from([*place]))),
+                }
+            }
+        }
+        if let Err(reason) = self.files.learn(wanted, until) {
+            self.problem.get_or_insert(reason);
+        }
+        placed.iter().map(|places| self.fold(&modules, places)).collect()
+    }
+
+    fn fold(&self, modules: &[Module], places: &[Option<(usize, u64)>]) -> String {
+        let mut folded = Folded::default();
+        for place in places {
+            let Some((module, place)) = place else {
                 folded.push(Frame::Unknown);
                 continue;
             };
-            // What is cut off needs no looking up.
-            let names = if folded.is_full() {
-                Vec::new()
-            } else {
-                self.files.look_up(pid, mapping, address).unwrap_or_else(|error| {
-                    report(&mut self.problem, &error, "/proc/PID/map_files", "CAP_CHECKPOINT_RESTORE");
-                    Vec::new()
-                })
-            };
+            let module = &modules[*module];
+            let names = module.file.as_ref().map_or(&[][..], |file| self.files.names(file, *place));
             if names.is_empty() {
-                folded.push(Frame::Module(mapping.name()));
+                folded.push(Frame::Module(&module.name));
             }
             names.iter().for_each(|name| folded.push(Frame::Function(name.as_bytes())));
         }
         folded.finish()
+    }
+}
+
+/// A file's code in a process.
+struct Module {
+    name: Vec<u8>,
+    /// None if it is not to be looked into.
+    file: Option<Key>,
+}
+
+impl Module {
+    fn new(
+        mapping: &mut Mapping,
+        pid: u32,
+        files: &mut Files,
+        problem: &mut Option<String>,
+        until: Instant,
+    ) -> Self {
+        // Finding it may have to copy it.
+        let file = if Instant::now() < until { files.find(pid, mapping) } else { Ok(None) };
+        let file = file.unwrap_or_else(|error| {
+            report(problem, &error, "/proc/PID/map_files", "CAP_CHECKPOINT_RESTORE");
+            None
+        });
+        Self { name: mapping.name().to_vec(), file }
     }
 }
 

@@ -23,6 +23,13 @@ pub(super) struct Key {
     changed: (i64, i64),
 }
 
+#[cfg(test)]
+impl Key {
+    pub(super) fn of_test(inode: u64) -> Self {
+        Self { device: 0, inode, size: 0, modified: (0, 0), changed: (0, 0) }
+    }
+}
+
 /// Opens what a process has mapped there.
 pub(super) fn open(pid: u32, addresses: &Range<u64>) -> io::Result<(File, Key)> {
     let refuse = |what| Err(io::Error::new(io::ErrorKind::Unsupported, what));

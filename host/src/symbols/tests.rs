@@ -45,6 +45,12 @@ fn allowed(symbols: &Symbols) -> bool {
     symbols.problem().is_none() && !large
 }
 
+/// One stack.
+fn user(symbols: &mut Symbols, pid: u32, addresses: &[u64]) -> String {
+    let until = Instant::now() + Duration::from_secs(60);
+    symbols.user(&[(pid, addresses.to_vec())], until).remove(0)
+}
+
 fn here() -> u32 {
     std::process::id()
 }
@@ -52,7 +58,7 @@ fn here() -> u32 {
 #[test]
 fn functions_of_this_process_have_their_names() {
     let mut symbols = Symbols::default();
-    let text = symbols.user(here(), &functions());
+    let text = user(&mut symbols, here(), &functions());
     if !allowed(&symbols) {
         return;
     }
@@ -71,8 +77,8 @@ fn an_address_that_is_returned_to_is_of_the_call() {
     let mut symbols = Symbols::default();
     let [first, ..] = functions();
     // Where the function begins, a call that does not return ends the one before it.
-    let innermost = symbols.user(here(), &[first]);
-    let returned = symbols.user(here(), &[first, first]);
+    let innermost = user(&mut symbols, here(), &[first]);
+    let returned = user(&mut symbols, here(), &[first, first]);
     if allowed(&symbols) {
         assert!(innermost.ends_with("first_function"), "{innermost}");
         let (outer, inner) = returned.split_once(';').unwrap();
@@ -94,7 +100,8 @@ fn outer_function(n: u64) -> u64 {
 fn an_inlined_function_is_a_frame_of_its_own() {
     let mut symbols = Symbols::default();
     let begin = black_box(outer_function as fn(u64) -> u64) as usize as u64;
-    let texts: Vec<String> = (begin..begin + 128).map(|place| symbols.user(here(), &[place])).collect();
+    let stacks: Vec<_> = (begin..begin + 128).map(|place| (here(), vec![place])).collect();
+    let texts = symbols.user(&stacks, Instant::now() + Duration::from_secs(60));
     if allowed(&symbols) {
         let nested = |text: &&String| {
             text.split_once(';').is_some_and(|(outer, inner)| {
@@ -126,7 +133,7 @@ fn code_without_a_name_has_that_of_its_file_or_none() {
     let code = line.map(|line| u64::from_str_radix(line.split('-').next().unwrap(), 16).unwrap());
     let mut symbols = Symbols::default();
     // Nothing is ever mapped at the second and third.
-    let alive = code.map(|code| symbols.user(sleep.id(), &[code + 0x100, 0x42, u64::MAX]));
+    let alive = code.map(|code| user(&mut symbols, sleep.id(), &[code + 0x100, 0x42, u64::MAX]));
     sleep.kill().unwrap();
     sleep.wait().unwrap();
     match alive {
@@ -142,17 +149,48 @@ fn code_without_a_name_has_that_of_its_file_or_none() {
     }
     let before = symbols.problem().map(str::to_owned);
     // Now it is gone.
-    assert_eq!(symbols.user(sleep.id(), &[0x1000, 0x2000]), "[unknown];[unknown]");
-    assert_eq!(symbols.user(u32::MAX, &[0x1000]), "[unknown]");
+    assert_eq!(user(&mut symbols, sleep.id(), &[0x1000, 0x2000]), "[unknown];[unknown]");
+    assert_eq!(user(&mut symbols, u32::MAX, &[0x1000]), "[unknown]");
     // That is nothing that could be helped.
     assert_eq!(symbols.problem(), before.as_deref());
 }
 
 #[test]
+fn many_stacks_are_as_each_alone() {
+    let [first, second, third] = functions();
+    let ended = u32::MAX;
+    let stacks: [(u32, Vec<u64>); 5] = [
+        (here(), vec![first, second]),
+        (ended, vec![first]),
+        (here(), Vec::new()),
+        (here(), vec![0x42, first, third, 0, first]),
+        (ended, vec![first, second]),
+    ];
+    let alone: Vec<String> =
+        stacks.iter().map(|(pid, addresses)| user(&mut Symbols::default(), *pid, addresses)).collect();
+    let mut symbols = Symbols::default();
+    assert_eq!(symbols.user(&stacks, Instant::now() + Duration::from_secs(60)), alone);
+    assert_eq!(alone[1..3], ["[unknown]", ""]);
+    if allowed(&symbols) {
+        assert!(alone[0].ends_with("first_function"), "{alone:?}");
+    }
+}
+
+#[test]
+fn without_time_a_place_has_the_name_of_its_file() {
+    let mut symbols = Symbols::default();
+    let text = symbols.user(&[(here(), functions()[..1].to_vec())], Instant::now());
+    let program = std::env::current_exe().unwrap();
+    if !symbols.problem().is_some_and(|problem| problem.contains("cannot read")) {
+        assert_eq!(text, [format!("[{}]", program.file_name().unwrap().to_str().unwrap())]);
+    }
+}
+
+#[test]
 fn a_stack_ends_at_an_empty_slot() {
     let mut symbols = Symbols::default();
-    assert_eq!(symbols.user(here(), &[]), "");
-    assert_eq!(symbols.user(here(), &[0x42, 0, 0x42]), "[unknown]");
+    assert_eq!(user(&mut symbols, here(), &[]), "");
+    assert_eq!(user(&mut symbols, here(), &[0x42, 0, 0x42]), "[unknown]");
     assert_eq!(symbols.kernel(&[]), "");
     assert_eq!(symbols.kernel(&[0, 0]), "");
     assert!(symbols.kallsyms.is_none(), "read without need");
@@ -177,7 +215,7 @@ fn functions_of_the_kernel_have_their_names() {
     assert_eq!(symbols.problem(), None);
 }
 
-/// A stack of ten frames whose functions were not looked up before.
+/// Stacks of ten frames whose functions were not looked up before.
 #[test]
 fn what_a_new_stack_costs() {
     let median = |mut times: Vec<Duration>| {
@@ -198,17 +236,16 @@ fn what_a_new_stack_costs() {
     println!("kernel: the first {first:?}, median of {} others {:.1} us", times.len(), median(times));
 
     let begin = functions()[0] & !0xfff;
-    let stacks: Vec<Vec<u64>> =
-        (0..201).map(|n| (0..10).map(|m| begin + (n * 10 + m) * 97).collect()).collect();
+    let stacks: Vec<(u32, Vec<u64>)> =
+        (0..201).map(|n| (here(), (0..10).map(|m| begin + (n * 10 + m) * 97).collect())).collect();
     let mut symbols = Symbols::default();
-    let first = time(&mut || symbols.user(here(), &stacks[0]));
-    let times: Vec<Duration> =
-        stacks[1..].iter().map(|stack| time(&mut || symbols.user(here(), stack))).collect();
-    let worst = times.iter().max().copied().unwrap_or_default();
-    println!(
-        "process: the first {first:?}, median of {} others {:.1} us, worst {worst:?}",
-        times.len(),
-        median(times)
-    );
-    println!("process: {:?}", symbols.user(here(), &stacks[7]));
+    let until = Instant::now() + Duration::from_secs(60);
+    for (what, stacks) in
+        [("the first", &stacks[..1]), ("another", &stacks[1..2]), ("199 more", &stacks[2..])]
+    {
+        let begun = Instant::now();
+        black_box(symbols.user(stacks, until));
+        println!("process: {what} {:?}", begun.elapsed());
+    }
+    println!("process: {:?}", symbols.user(&stacks[7..8], until));
 }

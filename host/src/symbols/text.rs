@@ -14,9 +14,9 @@ use std::borrow::Cow;
 use crate::escape::escape;
 
 /// Frames of a stack. The kernel keeps as many addresses by itself; functions that were inlined add to them.
-pub(super) const FRAMES: usize = 127;
+pub(crate) const FRAMES: usize = 127;
 /// Bytes of a frame: names of generic code fill kilobytes, and those of a hostile file megabytes.
-pub(super) const NAME_BYTES: usize = 256;
+pub(crate) const NAME_BYTES: usize = 256;
 
 const CUT: &str = "…";
 

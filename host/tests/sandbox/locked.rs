@@ -1,4 +1,4 @@
-//! What a process can still do that is locked down as the sandbox and the compiler are: this binary again, which
+//! What a process can still do that is locked down as the sandbox, the compiler and the symbolizer are: this binary again, which
 //! gives up what they give up and then makes the attempts of an exploit.
 #![allow(unsafe_code)] // A fault.
 
@@ -25,6 +25,7 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
     ("other_numbers_are_refused", other_numbers_are_refused),
     ("all_threads_are_refused", all_threads_are_refused),
     ("what_is_needed_is_allowed", what_is_needed_is_allowed),
+    ("the_symbolizer_needs_less", the_symbolizer_needs_less),
     ("files_are_written_by_the_compiler_only", files_are_written_by_the_compiler_only),
     ("nothing_is_open_but_what_was_handed_over", nothing_is_open_but_what_was_handed_over),
     ("much_is_refused_without_the_filter", much_is_refused_without_the_filter),
@@ -37,13 +38,16 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
 /// The first argument of this binary when it is to make attempts.
 const ROLE: &str = "test:attempts";
 /// How far it goes first, by name.
-const STAGES: [(&str, Option<Locked>); 4] = [
+const STAGES: [(&str, Option<Locked>); 5] = [
     ("free", None),
     ("unfiltered", Some(Locked::Unfiltered)),
     ("run", Some(Locked::Run)),
     ("compile", Some(Locked::Compile)),
+    ("symbolize", Some(Locked::Symbolize)),
 ];
-const FILTERED: [&str; 2] = ["run", "compile"];
+const FILTERED: [&str; 3] = ["run", "compile", "symbolize"];
+/// Those with Wasmtime and a second thread.
+const THREADED: [&str; 2] = ["run", "compile"];
 
 // In the process that makes attempts.
 
@@ -275,14 +279,14 @@ fn other_numbers_are_refused() {
 
 /// Also the one that was there before the filter.
 fn all_threads_are_refused() {
-    for stage in FILTERED {
+    for stage in THREADED {
         assert_eq!(attempt(stage, "thread").said["socket"], libc::EPERM, "to {stage}");
     }
     assert_eq!(attempt("unfiltered", "thread").said["socket"], 0);
 }
 
 fn what_is_needed_is_allowed() {
-    for stage in FILTERED {
+    for stage in THREADED {
         let Outcome { said, status } = attempt(stage, "needed");
         assert!(status.success(), "{status}");
         assert_eq!(said.len(), NEEDED.len());
@@ -290,14 +294,25 @@ fn what_is_needed_is_allowed() {
     }
 }
 
+/// Of what the others do in the course of their work.
+fn the_symbolizer_needs_less() {
+    let Outcome { said, status } = attempt("symbolize", "needed");
+    assert!(status.success(), "{status}");
+    assert_eq!(said.len(), NEEDED.len());
+    for (name, code) in said {
+        assert_eq!(code, if name == "getrandom" { 0 } else { libc::EPERM }, "{name}");
+    }
+}
+
 fn files_are_written_by_the_compiler_only() {
     assert_eq!(attempt("run", "map").said["map"], libc::EPERM);
+    assert_eq!(attempt("symbolize", "map").said["map"], libc::EPERM);
     assert_eq!(attempt("compile", "map").said["map"], libc::ENODEV);
 }
 
 fn nothing_is_open_but_what_was_handed_over() {
     let open = |stage| attempt(stage, "descriptors").said.into_keys().collect::<Vec<_>>();
-    for stage in ["unfiltered", "run", "compile"] {
+    for stage in ["unfiltered", "run", "compile", "symbolize"] {
         assert_eq!(open(stage), ["0", "1", "2", "3"], "{stage}");
     }
     assert!(open("free").len() > 4, "the test leaks nothing");
@@ -369,7 +384,7 @@ fn an_abort_ends_the_process() {
 
 /// Which it does by one more system call, after everything of it is gone.
 fn a_thread_can_end() {
-    for stage in FILTERED {
+    for stage in THREADED {
         let mut attempts = Attempts::start(stage, "end_thread");
         assert_eq!(attempts.said().unwrap().0, "ended");
         let tasks = format!("/proc/{}/task", attempts.process.id());

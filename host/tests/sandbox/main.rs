@@ -15,6 +15,7 @@ mod privileges;
 mod refusals;
 mod spawned;
 mod support;
+mod symbolizer;
 mod turns;
 
 use std::process::ExitCode;
@@ -48,11 +49,12 @@ fn main() -> ExitCode {
     add(locked::TESTS);
     add(refusals::TESTS);
     add(spawned::TESTS);
+    add(symbolizer::TESTS);
     let mut arguments = Arguments::from_args();
     let side_by_side = libtest_mimic::run(&arguments, trials);
     // These measure this process, and so have it for themselves.
     arguments.test_threads = Some(1);
-    let alone =
-        libtest_mimic::run(&arguments, hostile::trials().into_iter().chain(bombs::trials()).collect());
+    let alone = hostile::trials().into_iter().chain(bombs::trials()).chain(symbolizer::trials());
+    let alone = libtest_mimic::run(&arguments, alone.collect());
     if side_by_side.has_failed() { side_by_side.exit_code() } else { alone.exit_code() }
 }

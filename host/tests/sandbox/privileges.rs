@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use weir::sandbox::Sandbox;
 
-use crate::support::{snapshot, turn, well_behaved};
+use crate::support::{PATIENCE, snapshot, turn, well_behaved};
 
 pub(crate) const TESTS: &[(&str, fn())] = &[
     ("the_process_has_no_privileges", the_process_has_no_privileges),
@@ -13,8 +13,8 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
     ("the_process_ends_with_its_channel", the_process_ends_with_its_channel),
 ];
 
-fn file(sandbox: &Sandbox, name: &str) -> String {
-    std::fs::read_to_string(format!("/proc/{}/{name}", sandbox.pid())).unwrap()
+fn file(pid: u32, name: &str) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap()
 }
 
 fn field(status: &str, name: &str) -> String {
@@ -26,9 +26,18 @@ fn root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// As whom a process runs.
+pub(crate) fn user(pid: u32) -> String {
+    field(&file(pid, "status"), "Uid")
+}
+
 fn the_process_has_no_privileges() {
-    let sandbox = Sandbox::start(vec![well_behaved()]).unwrap();
-    let status = file(&sandbox, "status");
+    assert_none(Sandbox::start(vec![well_behaved()]).unwrap().pid());
+}
+
+/// That a process of Weir's has no privileges.
+pub(crate) fn assert_none(pid: u32) {
+    let status = file(pid, "status");
     for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
         assert_eq!(field(&status, set), "0".repeat(16), "{set}");
     }
@@ -42,24 +51,24 @@ fn the_process_has_no_privileges() {
         assert_eq!(field(&status, "Groups"), "");
     }
     // Every task, not just the first.
-    for task in std::fs::read_dir(format!("/proc/{}/task", sandbox.pid())).unwrap() {
+    for task in std::fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
         let status = std::fs::read_to_string(task.unwrap().path().join("status")).unwrap();
         assert_eq!(field(&status, "CapEff"), "0".repeat(16));
         assert_eq!(field(&status, "NoNewPrivs"), "1");
         assert_eq!(field(&status, "Seccomp"), "2", "no filter of system calls");
     }
     // Its session is its own, which is the sixth field after the name.
-    let stat = file(&sandbox, "stat");
+    let stat = file(pid, "stat");
     let after_name = stat.rsplit_once(") ").unwrap().1;
-    assert_eq!(after_name.split(' ').nth(3).unwrap(), sandbox.pid().to_string());
-    let limits = file(&sandbox, "limits");
+    assert_eq!(after_name.split(' ').nth(3).unwrap(), pid.to_string());
+    let limits = file(pid, "limits");
     for limit in ["Max core file size", "Max file size", "Max processes"] {
         let line = limits.lines().find_map(|line| line.strip_prefix(limit)).unwrap();
         assert_eq!(line.split_whitespace().take(2).collect::<Vec<_>>(), ["0", "0"], "{limit}");
     }
     // A process that is not dumpable belongs to root in /proc, whoever it runs as.
     use std::os::unix::fs::MetadataExt;
-    assert_eq!(std::fs::metadata(format!("/proc/{}/environ", sandbox.pid())).unwrap().uid(), 0);
+    assert_eq!(std::fs::metadata(format!("/proc/{pid}/environ")).unwrap().uid(), 0);
 }
 
 fn the_process_has_its_own_descriptors_only() {
@@ -69,27 +78,38 @@ fn the_process_has_its_own_descriptors_only() {
     let mut sandbox = Sandbox::start(vec![well_behaved()]).unwrap();
     // The compiled code is closed once it is loaded, which is before the next order is obeyed.
     turn(&mut sandbox, 1, &snapshot(10));
-    let fds = format!("/proc/{}/fd", sandbox.pid());
+    assert_no_descriptors(sandbox.pid());
+}
+
+/// That a process of Weir's has a channel, and no other descriptor that leads anywhere.
+pub(crate) fn assert_no_descriptors(pid: u32) {
+    let fds = format!("/proc/{pid}/fd");
     if !root() {
         // The process is not dumpable: even the user that started it does not see into it.
         assert_eq!(std::fs::read_dir(fds).unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
         return;
     }
-    let mut open: Vec<String> = std::fs::read_dir(fds)
-        .unwrap()
-        .map(|entry| std::fs::read_link(entry.unwrap().path()).unwrap().to_string_lossy().into_owned())
-        .collect();
-    open.iter_mut().for_each(|name| name.truncate(name.find([':', ' ']).unwrap_or(name.len())));
-    open.sort();
-    open.dedup();
-    // /dev/null for the standard streams; the channel; the ring and the compiled code are mapped and closed.
-    assert_eq!(open, ["/dev/null", "socket"]);
-    assert_eq!(file(&sandbox, "environ"), "");
+    let open = || {
+        let links = std::fs::read_dir(&fds).unwrap().map(|entry| std::fs::read_link(entry.unwrap().path()));
+        // One that was closed meanwhile has none.
+        let mut open: Vec<String> = links.flatten().map(|link| link.to_string_lossy().into_owned()).collect();
+        open.iter_mut().for_each(|name| name.truncate(name.find([':', ' ']).unwrap_or(name.len())));
+        open.sort();
+        open.dedup();
+        open
+    };
+    // /dev/null for the standard streams. What is handed over may just be arriving.
+    let until = Instant::now() + PATIENCE;
+    while open() != ["/dev/null", "socket"] {
+        assert!(Instant::now() < until, "{:?}", open());
+        std::thread::yield_now();
+    }
+    assert_eq!(file(pid, "environ"), "");
 }
 
 fn two_sandboxes_are_two_users() {
     let sandboxes = [0, 1].map(|_| Sandbox::start(vec![well_behaved()]).unwrap());
-    let [first, second] = sandboxes.each_ref().map(|sandbox| field(&file(sandbox, "status"), "Uid"));
+    let [first, second] = sandboxes.each_ref().map(|sandbox| user(sandbox.pid()));
     assert_eq!(first == second, !root(), "{first} {second}");
 }
 
