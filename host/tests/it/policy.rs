@@ -18,7 +18,7 @@ users = ["4000000"]
 scope = "user"
 probes = ["profile:*"]
 fields = ["pid", "comm"]
-keys = ["weir1"]
+keys = ["RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"]
 limits = { tables = 1, rows = 1000, interval = "1s", rate = 49, kernel = "1% cpu", churn = 60 }
 "#;
 
