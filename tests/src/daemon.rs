@@ -32,8 +32,11 @@ impl Daemon {
         // Other users have to reach the socket, and the command.
         let all = fs::Permissions::from_mode(0o755);
         fs::set_permissions(folder.path(), all.clone()).expect("the folder is ours");
-        fs::copy(binary(), folder.path().join("weir")).expect("the command can be copied");
-        fs::set_permissions(folder.path().join("weir"), all).expect("the copy is ours");
+        // The command is large, and where it is others may not be able to go.
+        if fs::hard_link(binary(), folder.path().join("weir")).is_err() {
+            fs::copy(binary(), folder.path().join("weir")).expect("the command can be copied");
+        }
+        fs::set_permissions(folder.path().join("weir"), all).expect("the command is ours");
         fs::write(folder.path().join("policy.toml"), policy).expect("it is written");
         if let Some(config) = config {
             fs::write(folder.path().join("weir.toml"), config).expect("it is written");

@@ -276,6 +276,9 @@ pub(super) fn logs(asked: &Logs) -> Result<()> {
             let plugin = format!("{job}/{plugin}");
             sink.put(&Event::Plugin { plugin: &plugin, interval: *interval, output })?;
         }
+        if let Answer::Lost(number) = said {
+            say("note", &format_args!("{number} outputs are left out here"));
+        }
         if sink.closed() {
             break;
         }

@@ -63,6 +63,9 @@ use section::Section;
 
 /// A longer file is no configuration; it bounds the time and the memory that reading one takes.
 const LARGEST_FILE: u64 = 1 << 20;
+/// A configuration that is made to be resolved rather than run: tables, and the probes of all.
+const MOST_TABLES: usize = 256;
+const MOST_PROBES: usize = 16_384;
 /// Names of tables, plugins and columns.
 const LONGEST_NAME: usize = 64;
 
@@ -112,8 +115,18 @@ impl Config {
         };
         let mut tables = Vec::new();
         if let Some(entry) = root.get("tables") {
+            let mut probes = 0;
             for entry in entry.entries()? {
-                tables.push(Arc::new(table::read(&entry, kernel)?));
+                let table = table::read(&entry, kernel)?;
+                probes += table.probes.len() + table.starts.len();
+                if tables.len() >= MOST_TABLES || probes > MOST_PROBES {
+                    return Err(entry
+                        .key_error(format!(
+                            "there are more than {MOST_TABLES} tables, or {MOST_PROBES} probes in all"
+                        ))
+                        .help("make two configurations of it"));
+                }
+                tables.push(Arc::new(table));
             }
         }
         if tables.is_empty() {

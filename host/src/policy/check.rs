@@ -11,6 +11,9 @@ use crate::probe::unit::{show_duration, show_size};
 use crate::probe::used;
 use crate::table::{Attach, Period, TableSpec};
 
+/// Refusals that are told at once, of a request that is made of nothing else.
+const REFUSALS: usize = 100;
+
 /// What somebody asks for.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
@@ -200,6 +203,7 @@ impl Grant {
         refusals.amount(Code::Output, sum(|plugin| plugin.output), (used.output, limits.output), show_size);
         refusals.amount(Code::Cpu, request.cpu.into(), (used.cpu.into(), limits.cpu.into()), show_share);
         refusals.amount(Code::Disk, request.disk, (used.disk, limits.disk), show_size);
+        refusals.0.truncate(REFUSALS);
         refusals.0
     }
 

@@ -60,6 +60,7 @@ use crate::error::Result;
 pub use check::{Code, PluginRequest, Refusal, Request, Usage};
 pub(crate) use check::{show_share, shown};
 pub use grant::{Globs, Grant, Quota, Scope};
+pub(crate) use read::OPERATOR;
 pub use scoped::blurred;
 
 /// Who asks, as the kernel says.

@@ -16,6 +16,9 @@ use crate::probe::nearest::did_you_mean;
 use crate::probe::unit;
 use crate::trust::{Demands, Digest, Keys};
 
+/// The daemon's administrator, among tenants.
+pub(crate) const OPERATOR: &str = "operator";
+
 const KEYS: [&str; 11] = [
     "users", "groups", "cgroups", "scope", "probes", "fields", "unsigned", "keys", "digests", "versions",
     "limits",
@@ -48,6 +51,11 @@ pub(super) fn policy(text: &str, path: &Path) -> Result<Policy> {
 
 fn tenant(entry: &Entry<'_>) -> Result<(Members, Arc<Tenant>)> {
     let name = entry.name()?;
+    if name == OPERATOR {
+        return Err(entry
+            .key_error(format!("`{OPERATOR}` is whoever may do everything, and no tenant's name"))
+            .help("call the tenant something else"));
+    }
     let section = entry.section(&KEYS)?;
     let pieces = |key: &str| section.get(key).map_or(Ok(Vec::new()), Entry::pieces);
     let each = |key: &str, of: fn(&Piece<'_>) -> Result<u32>| {

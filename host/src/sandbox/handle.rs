@@ -12,7 +12,9 @@ use arrow::datatypes::SchemaRef;
 use super::answers::{Totals, believe, fault};
 use super::channel::{Channel, Silence, Until};
 use super::compile::{Code, Job};
-use super::limits::{GRACE, PLUGINS, SANDBOX_MEMORY, SLOTS, STALL_FACTOR, START_WALL, STARTS};
+use super::limits::{
+    GRACE, LOAD_WALL, OPTION_BYTES, PLUGINS, SANDBOX_MEMORY, SLOTS, STALL_FACTOR, START_WALL, STARTS,
+};
 use super::lockdown::Left;
 use super::process;
 use super::ring::{self, Ring};
@@ -81,16 +83,19 @@ pub struct Compiler {
     /// The code of plugins that are there. Many plugins of a tenant may be one component with other options; what one
     /// tenant's compiler wrote is run by no other's sandbox.
     known: Arc<Mutex<HashMap<Digest, Weak<Code>>>>,
+    /// Held while one compiles: a tenant has one compiler at a time.
+    turn: Arc<Mutex<()>>,
 }
 
 impl Compiler {
     fn new(identity: Arc<Identity>) -> Self {
-        Self { identity, known: Arc::default() }
+        Self { identity, known: Arc::default(), turn: Arc::default() }
     }
 
     pub fn compile(&self, mut plugin: Plugin) -> Result<Compiled> {
         let component = std::mem::take(&mut plugin.component);
         let digest = Digest::of(&component);
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(code) = known().get(&digest).and_then(Weak::upgrade) {
             return Ok(Compiled { plugin, code });
@@ -208,6 +213,11 @@ impl Sandbox {
         if self.plugins.len() >= PLUGINS {
             return Err(too_many(self.plugins.len() + 1));
         }
+        let options = plugin.options.iter().map(|(name, value)| name.len() + value.bytes()).sum::<usize>();
+        if options > OPTION_BYTES {
+            let message = format!("plugin {}: its options have more than {OPTION_BYTES} bytes", plugin.name);
+            return Err(Error::new(Kind::Config, message));
+        }
         let taken: u64 = self.plugins.values().map(|plugin| plugin.code.bytes).sum();
         if plugin.limits.memory > self.room.guest || taken.saturating_add(code.bytes) > self.room.code {
             let message = format!("plugin {}: the sandbox has no room for it", plugin.name);
@@ -279,8 +289,9 @@ impl Sandbox {
             order: plugin.order(),
             configure: !plugin.again,
         };
-        // Fits the socket unless the options are very long; then it waits for the process to read.
-        let until = Until::Then(Instant::now() + START_WALL);
+        // Fits the socket unless many are loaded at once; then it waits for the process to read. One that does not is
+        // found out by that it does not load.
+        let until = Until::Then(Instant::now() + LOAD_WALL);
         drop(self.process.channel.send_with(&order, &[plugin.code.file.as_fd()], until));
         Ok(())
     }

@@ -31,6 +31,10 @@ pub(crate) const SYMBOLIZE_PLACES: usize = 64;
 /// Private memory of the sandbox beside the largest guest's: Wasmtime, columns that were converted, derived
 /// tables, outputs. What would need more ends the process, not the machine.
 pub(super) const SANDBOX_MEMORY: u64 = 512 << 20;
+/// Options that are long enough to fill the way to the sandbox, for which others would wait.
+pub(super) const OPTION_BYTES: usize = 16 << 10;
+/// A sandbox that takes no orders.
+pub(super) const LOAD_WALL: Duration = Duration::from_secs(2);
 /// A sandbox that does not come up.
 pub(super) const START_WALL: Duration = Duration::from_secs(30);
 /// A sandbox that never comes up, and one that was only killed as it did: starts in a row.

@@ -81,6 +81,16 @@ pub enum OptionValue {
     Flag(bool),
 }
 
+impl OptionValue {
+    /// How much of it there is, about.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Integer(_) | Self::Number(_) | Self::Flag(_) => 8,
+        }
+    }
+}
+
 /// What one plugin may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

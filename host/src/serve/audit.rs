@@ -3,15 +3,21 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
 use crate::error::{Error, Kind, Result};
 use crate::policy::Peer;
 
+/// Lines about users of no tenant come no more often: anybody can connect.
+const STRANGERS: Duration = Duration::from_secs(1);
+
 #[derive(Debug)]
-pub(super) struct Audit(Option<File>);
+pub(super) struct Audit {
+    file: Option<File>,
+    stranger: Option<Instant>,
+}
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -36,7 +42,15 @@ impl Audit {
                 Error::new(Kind::Io, format!("cannot write the audit log {}: {error}", path.display()))
             })
         };
-        path.map(open).transpose().map(Self)
+        Ok(Self { file: path.map(open).transpose()?, stranger: None })
+    }
+
+    /// Somebody of no tenant asked for something.
+    pub(super) fn stranger(&mut self, peer: &Peer) {
+        if self.stranger.is_none_or(|last| last.elapsed() >= STRANGERS) {
+            self.stranger = Some(Instant::now());
+            self.note(peer, None, ("ask", None), &["tenant"], &[]);
+        }
     }
 
     pub(super) fn note(
@@ -53,7 +67,7 @@ impl Audit {
         let Ok(mut line) = serde_json::to_vec(&line) else { return };
         line.push(b'\n');
         // Without room on the disk there is nobody to tell.
-        drop(match &mut self.0 {
+        drop(match &mut self.file {
             Some(file) => file.write_all(&line),
             None => std::io::stderr().write_all(&line),
         });

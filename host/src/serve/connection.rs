@@ -26,6 +26,8 @@ use crate::sandbox::{COMPONENT_BYTES, Plugin};
 
 /// Clients that are connected at once, of all users: each has a thread.
 const CONNECTIONS: usize = 256;
+/// Those that only the administrator can have.
+const RESERVED: usize = 16;
 /// Of one user, so that none takes all.
 const OF_USER: usize = 32;
 /// A client that sends nothing, or reads nothing, for so long.
@@ -55,9 +57,14 @@ impl Line {
     /// False if there is no engine any more.
     fn ask(&self, command: Command) -> bool {
         let sent = self.commands.send(command).is_ok();
+        self.ring();
+        sent
+    }
+
+    /// Has the engine look for commands.
+    pub(super) fn ring(&self) {
         // It only fails if it has been rung very often already.
         rustix::io::write(&self.bell, &1u64.to_ne_bytes()).unwrap_or_default();
-        sent
     }
 }
 
@@ -102,7 +109,8 @@ impl Place {
         let peer = peer::of(socket).ok()?;
         let mut users = served.users.lock().unwrap_or_else(PoisonError::into_inner);
         let of_user = users.entry(peer.uid).or_default();
-        if *of_user >= OF_USER || served.all.load(Ordering::Relaxed) >= CONNECTIONS {
+        let most = if peer.uid == 0 { CONNECTIONS } else { CONNECTIONS - RESERVED };
+        if *of_user >= OF_USER || served.all.load(Ordering::Relaxed) >= most {
             return None;
         }
         *of_user += 1;
@@ -161,10 +169,12 @@ fn serve(mut socket: &UnixStream, line: &Line, place: &Place) -> io::Result<()> 
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
     protocol::greet(&mut socket)?;
-    if !protocol::greeted(&mut socket)? {
+    let mut asking = Timed { socket, end: Instant::now() + PATIENCE };
+    if !protocol::greeted(&mut asking)? {
         return Ok(());
     }
-    let question = protocol::receive::<Question>(&mut socket, QUESTION_BYTES)?;
+    let question = protocol::receive::<Question>(&mut asking, QUESTION_BYTES)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
     let (stream, answers) = Stream::new(number);
     let asked = match question {
         Question::Status => line.ask(Command::Status { peer, stream }),
@@ -179,6 +189,23 @@ fn serve(mut socket: &UnixStream, line: &Line, place: &Place) -> io::Result<()> 
         return protocol::send(&mut socket, &*gone());
     }
     pass_on(socket, &answers, line, number)
+}
+
+/// Reads until a time, however little comes at a time.
+struct Timed<'a> {
+    socket: &'a UnixStream,
+    end: Instant,
+}
+
+impl Read for Timed<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.socket.set_read_timeout(Some(left))?;
+        self.socket.read(into)
+    }
 }
 
 /// Passes answers on until the engine has no more. A client that closes its side wants no more, and gets what is left.

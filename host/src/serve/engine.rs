@@ -11,11 +11,11 @@ use super::job::{Change, Job, JobPlugin, JobTable, Starting, Wanted};
 use super::protocol::{self, Answer};
 use super::status::Status;
 use super::store::{Kept, Note, Store};
-use super::stream::Stream;
-use super::tenant::{OPERATOR, TenantState};
+use super::stream::{ROOM, Stream};
+use super::tenant::TenantState;
 use crate::error::{Error, Kind, Result};
 use crate::kernel::Tables;
-use crate::policy::{Peer, Policy, Tenant};
+use crate::policy::{OPERATOR, Peer, Policy, Tenant};
 use crate::sandbox::{Compiled, Compiler, Sandbox};
 use crate::table::TableSpec;
 
@@ -127,26 +127,30 @@ impl Engine {
     fn state(&mut self, peer: &Peer) -> std::result::Result<(Arc<str>, &mut TenantState), Denied> {
         let Some((name, grant)) = self.tenant_of(peer) else {
             let what = format!("user {} is of no tenant, and may have nothing", peer.uid);
-            self.audit.note(peer, None, ("ask", None), &["tenant"], &[]);
+            self.audit.stranger(peer);
             return Err(Box::new(Answer::Refused(vec![("tenant".to_owned(), what)])));
         };
-        let state = self.tenants.entry(name.clone()).or_insert_with(|| TenantState::new(None));
+        let interval = self.interval;
+        let state = self.tenants.entry(name.clone()).or_insert_with(|| {
+            let mut state = TenantState::new(grant.clone());
+            state.save_up(interval);
+            state
+        });
         state.grant = grant;
         Ok((name, state))
     }
 
     fn status(&mut self, peer: &Peer) -> Answer {
-        let own = match self.state(peer) {
-            Ok((name, _)) => name,
+        let (own, all) = match self.state(peer) {
+            Ok((name, state)) => (name, state.grant.is_none()),
             Err(denied) => return *denied,
         };
-        let all = &*own == OPERATOR;
         let tenants = self.tenants.iter().filter(|(name, _)| all || **name == own);
         Answer::Status(Status {
             schema: 1,
             intervals: self.intervals,
             interval_ns: crate::event::nanoseconds(self.interval),
-            tenants: tenants.map(|(name, state)| state.status(name)).collect(),
+            tenants: tenants.map(|(name, state)| state.status(name, all)).collect(),
         })
     }
 
@@ -164,7 +168,12 @@ impl Engine {
             Answer::Plugin { at, .. } => Some(*at),
             _ => None,
         });
-        past.into_iter().for_each(|answer| stream.put(answer.clone()));
+        // The newest, as many as a client is sent at once.
+        let skipped = past.len().saturating_sub(ROOM / 2);
+        if skipped > 0 {
+            stream.put(Answer::Lost(skipped as u64));
+        }
+        past.into_iter().skip(skipped).for_each(|answer| stream.put(answer.clone()));
         if follow {
             state.followers.push((job, stream));
         }
@@ -223,8 +232,17 @@ impl Engine {
             Ok((name, _)) => name,
             Err(denied) => return stream.put(*denied),
         };
+        if !compiled.is_empty() && self.tenants.get(&tenant).is_some_and(TenantState::has_to_wait) {
+            let error = Error::new(
+                Kind::Unavailable,
+                "the tenant's plugins have used more of the processor than they may",
+            )
+            .help("wait until that is made up for");
+            return stream.put(Answer::Failed(error));
+        }
         self.serial += 1;
-        let name = wanted.name.clone().unwrap_or_else(|| format!("client-{}", self.serial));
+        // No name that anybody can give has a dot.
+        let name = wanted.name.clone().unwrap_or_else(|| format!("client.{}", self.serial));
         let action = ("start", Some(name.as_str()));
         match self.change(peer, &tenant, &name, wanted, compiled) {
             Err(error) => {
@@ -270,6 +288,9 @@ impl Engine {
             return Err(Error::new(Kind::Software, "a job of no tenant"));
         };
         let fresh = !state.jobs.contains_key(name);
+        if wanted.restored && !fresh {
+            return Err(Error::new(Kind::Unavailable, format!("{name} was started again meanwhile")));
+        }
         if state.jobs.get(name).is_some_and(|job| job.starting.is_some()) {
             return Err(Error::new(Kind::Unavailable, format!("{name} is being started already"))
                 .help("wait until it is"));
@@ -277,11 +298,8 @@ impl Engine {
         let (had_tables, had_plugins): (Vec<_>, Vec<_>) = match state.jobs.get(name) {
             None => (Vec::new(), Vec::new()),
             Some(job) => (
-                job.tables.iter().map(|table| (table.spec.clone(), table.full.clone())).collect(),
-                job.plugins
-                    .iter()
-                    .map(|plugin| (plugin.wanted.clone(), plugin.number, plugin.supervisor.is_quarantined()))
-                    .collect(),
+                job.tables.iter().map(|table| (table.scoped.clone(), table.full.clone())).collect(),
+                job.plugins.iter().map(JobPlugin::had).collect(),
             ),
         };
 
@@ -290,22 +308,24 @@ impl Engine {
         let (mut added, mut specs) = (Vec::new(), Vec::new());
         let mut of_job: BTreeMap<&str, Arc<str>> = BTreeMap::new();
         for spec in &wanted.tables {
-            if let Some((_, full)) = had_tables.iter().find(|(had, _)| had == spec) {
-                of_job.insert(&spec.name, full.clone());
-                continue;
-            }
-            let full: Arc<str> = format!("{tenant}/{name}/{}/{}", self.serial, spec.name).into();
+            // As it may be attached for whoever asks now: another user's, or another policy's, is another table.
             let scoped = match &state.grant {
                 Some(tenant) => tenant.grant.scoped(spec, peer)?,
                 None => TableSpec::clone(spec),
             };
+            if let Some((_, full)) = had_tables.iter().find(|(had, _)| *had == scoped) {
+                of_job.insert(&spec.name, full.clone());
+                continue;
+            }
+            let full: Arc<str> = format!("{tenant}/{name}/{}/{}", self.serial, spec.name).into();
             of_job.insert(&spec.name, full.clone());
-            added.push(JobTable::new(spec.clone(), full.clone(), scoped.budget));
-            specs.push(Arc::new(TableSpec { name: full.to_string(), ..scoped }));
+            specs.push(Arc::new(TableSpec { name: full.to_string(), ..scoped.clone() }));
+            added.push(JobTable::new(spec.clone(), full, scoped));
         }
         let selves: Vec<u32> = selves(state);
-        self.tables.change(&[], &specs, &selves)?;
+        // Whether it goes well or not, it has been attached to.
         state.attached(&specs, Instant::now());
+        self.tables.change(&[], &specs, &selves)?;
         change.new_tables = added.iter().map(|table| table.full.clone()).collect();
         change.old_tables = had_tables
             .iter()
@@ -319,7 +339,7 @@ impl Engine {
         job.tables.extend(added);
 
         // Plugins: those that are as they were, and whose tables are, stay.
-        change.old_plugins = had_plugins.iter().map(|(_, number, _)| *number).collect();
+        change.old_plugins = had_plugins.iter().map(|had| had.number).collect();
         for (plugin, compiled) in wanted.plugins.iter().zip(compiled) {
             let tables: Vec<_> = job
                 .tables
@@ -330,12 +350,13 @@ impl Engine {
                 })
                 .map(|table| (table.full.clone(), table.schema.clone()))
                 .collect();
-            let unchanged = !tables.iter().any(|(full, _)| change.new_tables.contains(full));
+            let granted: Vec<Arc<str>> = tables.iter().map(|(full, _)| full.clone()).collect();
             // One that is quarantined has another chance.
-            let mut stays =
-                had_plugins.iter().filter(|(had, _, over)| unchanged && !over && had.is_like(plugin));
-            if let Some((_, number, _)) = stays.next() {
-                change.old_plugins.remove(number);
+            let mut stays = had_plugins
+                .iter()
+                .filter(|had| !had.quarantined && had.granted == granted && had.wanted.is_like(plugin));
+            if let Some(had) = stays.next() {
+                change.old_plugins.remove(&had.number);
                 continue;
             }
             let Some(sandbox) = &mut state.sandbox else { continue };
@@ -344,6 +365,7 @@ impl Engine {
                     change.new_plugins.insert(number);
                     job.plugins.push(JobPlugin {
                         wanted: plugin.clone(),
+                        granted,
                         number,
                         configured: false,
                         supervisor: Default::default(),

@@ -28,6 +28,7 @@ impl Engine {
         let mut failed = Vec::new();
         for (tenant, state) in &mut self.tenants {
             let has_time = state.next_interval(self.interval);
+            let knows_costs = state.knows_costs();
             let mut own = Vec::new();
             for job in state.jobs.values_mut() {
                 for table in &mut job.tables {
@@ -38,7 +39,10 @@ impl Engine {
                     let Some(client) = &mut job.client else { continue };
                     let answer = table.own(snapshot, coverage).and_then(|snapshot| Table::of(&snapshot));
                     client.put(answer.map_or_else(Answer::Failed, |table| Answer::Snapshot(Box::new(table))));
-                    if let Some(message) = detached.remove(&table.full) {
+                    if let Some(mut message) = detached.remove(&table.full) {
+                        if !knows_costs {
+                            "its programs took more than its budget".clone_into(&mut message);
+                        }
                         let (table, interval) = (table.name().to_owned(), snapshot.interval.number);
                         client.put(Answer::Detached { table, interval, message });
                     }
@@ -114,6 +118,7 @@ impl Engine {
 
     /// There is no sandbox any more, and none can be made: the tenant's plugins are over.
     fn give_up(&mut self, tenant: &Arc<str>, error: &Error) {
+        super::say(&format!("the plugins of {tenant} are ended: {error}"));
         let Some(state) = self.tenants.get_mut(tenant) else { return };
         state.sandbox = None;
         let mut over = Vec::new();
@@ -130,8 +135,8 @@ impl Engine {
     /// One answer of a plugin, which is to blame for it if it is a fault.
     fn answer(&mut self, tenant: &Arc<str>, answer: sandbox::Answer, to_blame: bool) {
         let Some(state) = self.tenants.get_mut(tenant) else { return };
-        let Some((name, place)) = place(state, answer.plugin) else { return };
         state.used(answer.used.processor_ns);
+        let Some((name, place)) = place(state, answer.plugin) else { return };
         let given = answer.outputs.len();
         let mut outputs = answer.outputs;
         outputs
@@ -193,8 +198,11 @@ impl Engine {
             return self.settle(tenant, name);
         };
         let plugin = plugin.wanted.name.clone();
-        // A plugin that could be configured, and in another process cannot, is like any other that faults.
+        // One that could be configured, and cannot be loaded into another process, is not called any more.
         if !job.starting.as_ref().is_some_and(|starting| starting.waiting.contains(&number)) {
+            if let Some(plugin) = job.plugins.iter_mut().find(|plugin| plugin.number == number) {
+                plugin.supervisor.quarantine();
+            }
             return;
         }
         let Some(mut starting) = job.starting.take() else { return };

@@ -126,14 +126,16 @@ pub(super) struct JobTable {
     /// Its name among all tables of the daemon.
     pub(super) full: Arc<str>,
     pub(super) schema: SchemaRef,
-    /// What its programs may take of one CPU, in millionths.
-    pub(super) budget: Option<u32>,
+    /// As it is attached for whoever asked.
+    pub(super) scoped: TableSpec,
     pub(super) account: TableAccount,
 }
 
 #[derive(Debug)]
 pub(super) struct JobPlugin {
     pub(super) wanted: WantedPlugin,
+    /// The tables that it sees, by their names among all of the daemon.
+    pub(super) granted: Vec<Arc<str>>,
     /// In the tenant's sandbox.
     pub(super) number: usize,
     pub(super) configured: bool,
@@ -143,8 +145,8 @@ pub(super) struct JobPlugin {
 }
 
 impl JobTable {
-    pub(super) fn new(spec: Arc<TableSpec>, full: Arc<str>, budget: Option<u32>) -> Self {
-        Self { schema: schema(&spec), spec, full, budget, account: TableAccount::default() }
+    pub(super) fn new(spec: Arc<TableSpec>, full: Arc<str>, scoped: TableSpec) -> Self {
+        Self { schema: schema(&spec), spec, full, scoped, account: TableAccount::default() }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -158,12 +160,31 @@ impl JobTable {
         Ok(Snapshot { table: self.name().into(), interval: snapshot.interval, coverage, rows })
     }
 
-    fn status(&self) -> TableStatus {
-        TableStatus { table: self.name().to_owned(), account: self.account.clone() }
+    fn status(&self, whole: bool) -> TableStatus {
+        let account = if whole { self.account.clone() } else { self.account.blurred() };
+        TableStatus { table: self.name().to_owned(), account }
     }
 }
 
+/// A plugin that a job has when it is changed.
+#[derive(Debug)]
+pub(super) struct Had {
+    pub(super) wanted: WantedPlugin,
+    pub(super) granted: Vec<Arc<str>>,
+    pub(super) number: usize,
+    pub(super) quarantined: bool,
+}
+
 impl JobPlugin {
+    pub(super) fn had(&self) -> Had {
+        Had {
+            wanted: self.wanted.clone(),
+            granted: self.granted.clone(),
+            number: self.number,
+            quarantined: self.supervisor.is_quarantined(),
+        }
+    }
+
     fn status(&self) -> PluginStatus {
         PluginStatus {
             plugin: self.wanted.name.clone(),
@@ -216,13 +237,13 @@ impl Job {
         self.outputs.iter().map(|(_, answer)| answer)
     }
 
-    pub(super) fn status(&self, name: &str) -> JobStatus {
+    pub(super) fn status(&self, name: &str, whole: bool) -> JobStatus {
         let time = |at| crate::sink::time(at);
         JobStatus {
             job: name.to_owned(),
             kept: self.kept,
             not_covered: self.not_covered.map(|(from, to)| (time(from), time(to))),
-            tables: self.lasting_tables().map(JobTable::status).collect(),
+            tables: self.lasting_tables().map(|table| table.status(whole)).collect(),
             plugins: self.lasting_plugins().map(JobPlugin::status).collect(),
         }
     }

@@ -118,7 +118,15 @@ pub(crate) fn serve(options: &Options) -> Result<()> {
             break Some(error);
         }
         rustix::io::read(&line.bell, &mut [0u8; 8]).unwrap_or_default();
-        commands.try_iter().for_each(|command| engine.obey(command));
+        // No more than wait now, so that clients who ask again and again put off no interval.
+        let mut obeyed = 0;
+        for command in commands.try_iter().take(COMMANDS) {
+            engine.obey(command);
+            obeyed += 1;
+        }
+        if obeyed == COMMANDS {
+            line.ring();
+        }
         engine.answers();
         if std::io::Read::read(&mut &reload, &mut [0; 64]).is_ok() {
             match reread(options, interval) {

@@ -60,6 +60,11 @@ pub(crate) struct TableAccount {
 }
 
 impl TableAccount {
+    /// As a tenant with a scope is told: not what others' events made it cost or miss.
+    pub(super) fn blurred(&self) -> Self {
+        Self { missed: self.missed.min(1), kernel_runs: 0, kernel_ns: 0, ..self.clone() }
+    }
+
     pub(super) fn add(&mut self, coverage: &Coverage) {
         self.missed_reliable = coverage.missed_reliable && (self.missed_reliable || self.intervals == 0);
         self.intervals += 1;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::protocol::Answer;
 
 /// Answers under way to a client that does not read.
-const ROOM: usize = 256;
+pub(super) const ROOM: usize = 256;
 /// Their bytes. An answer of any size is let through if there is no other.
 const ROOM_BYTES: usize = 32 << 20;
 

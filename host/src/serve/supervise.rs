@@ -34,6 +34,11 @@ impl Supervisor {
         self.wait = (1 << (self.faults - 1).min(16)) - 1;
     }
 
+    /// It cannot be called.
+    pub(super) fn quarantine(&mut self) {
+        self.faults = FAULTS;
+    }
+
     pub(super) fn is_quarantined(&self) -> bool {
         self.faults >= FAULTS
     }

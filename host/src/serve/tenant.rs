@@ -9,7 +9,7 @@ use super::status::TenantStatus;
 use super::stream::Stream;
 use crate::error::Result;
 use crate::event::{Label, MetricValue, Output};
-use crate::policy::{PluginRequest, Refusal, Request, Tenant, Usage};
+use crate::policy::{PluginRequest, Refusal, Request, Scope, Tenant, Usage};
 use crate::sandbox::{Compiler, Room, Sandbox};
 use crate::table::TableSpec;
 use crate::trust;
@@ -23,14 +23,13 @@ const SAVED: u32 = 10;
 /// Series of the operator's own plugins, who has no policy.
 const OPERATOR_SERIES: usize = 1_000_000;
 
-/// Whoever may do everything: the daemon's own user and the administrator, and what its configuration has.
-pub(super) const OPERATOR: &str = "operator";
-
 #[derive(Debug)]
 pub(super) struct TenantState {
     /// What it may have; everything, if it is the operator.
     pub(super) grant: Option<Arc<Tenant>>,
     pub(super) sandbox: Option<Sandbox>,
+    /// Linear memory for which the sandbox has room.
+    guest: u64,
     pub(super) jobs: BTreeMap<String, Job>,
     /// Who follows what plugins put out, of one job or of all.
     pub(super) followers: Vec<(Option<String>, Stream)>,
@@ -51,6 +50,7 @@ impl TenantState {
         Self {
             grant,
             sandbox: None,
+            guest: 0,
             jobs: BTreeMap::new(),
             followers: Vec::new(),
             refused: 0,
@@ -74,7 +74,12 @@ impl TenantState {
             cpu: 0,
             disk: if name.is_some() { disk(&wanted.plugins) } else { 0 },
         };
-        tenant.grant.check(&request, &self.usage(name, now))
+        let mut used = self.usage(name, now);
+        if wanted.restored {
+            // All of them at once, because the daemon ended and not because they were asked for.
+            used.churn = 0;
+        }
+        tenant.grant.check(&request, &used)
     }
 
     /// What it has beside the job of a name.
@@ -92,7 +97,7 @@ impl TenantState {
             rows: tables().map(|table| u64::from(table.spec.rows)).sum(),
             plugins: count(plugins().count()),
             memory: plugins().map(|plugin| plugin.limits.memory).sum(),
-            kernel: tables().filter_map(|table| table.budget).fold(0, u32::saturating_add),
+            kernel: tables().filter_map(|table| table.scoped.budget).fold(0, u32::saturating_add),
             churn: self.churn.iter().map(|(_, probes)| probes).sum(),
             disk: others()
                 .filter(|job| job.kept)
@@ -120,6 +125,9 @@ impl TenantState {
     }
 
     pub(super) fn attached(&mut self, tables: &[Arc<TableSpec>], now: Instant) {
+        if self.grant.is_none() {
+            return;
+        }
         let probes: usize = tables.iter().map(|table| table.probes.len() + table.starts.len()).sum();
         self.churn.push_back((now, u32::try_from(probes).unwrap_or(u32::MAX)));
     }
@@ -127,9 +135,16 @@ impl TenantState {
     /// The sandbox's compiler; the sandbox is started if it has to be.
     pub(super) fn compiler(&mut self) -> Result<Compiler> {
         let guest = self.grant.as_ref().map_or(GUEST, |tenant| tenant.grant.limits.memory.min(GUEST));
+        // The room of one is that of the policy at its start.
+        if self.guest != guest && self.jobs.values().all(|job| job.plugins.is_empty()) {
+            self.sandbox = None;
+        }
         let sandbox = match &mut self.sandbox {
             Some(sandbox) => sandbox,
-            none => none.insert(Sandbox::empty(Room { guest, code: CODE })?),
+            none => {
+                self.guest = guest;
+                none.insert(Sandbox::empty(Room { guest, code: CODE })?)
+            }
         };
         Ok(sandbox.compiler())
     }
@@ -138,12 +153,27 @@ impl TenantState {
     /// for what they used before.
     pub(super) fn next_interval(&mut self, interval: Duration) -> bool {
         self.output = 0;
-        let Some(tenant) = &self.grant else { return true };
-        let nanoseconds = i64::try_from(interval.as_nanos()).unwrap_or(i64::MAX);
-        let share = nanoseconds / 1_000_000 * i64::from(tenant.grant.limits.cpu);
-        let most = share.saturating_mul(SAVED.into());
+        let Some((share, most)) = self.shares(interval) else { return true };
         self.credit = self.credit.saturating_add(share).min(most);
         self.credit >= 0
+    }
+
+    /// Whoever is new may use at once what others have saved up.
+    pub(super) fn save_up(&mut self, interval: Duration) {
+        self.credit = self.shares(interval).map_or(0, |(_, most)| most);
+    }
+
+    /// Processor time in nanoseconds: of an interval, and the most that can be saved up.
+    fn shares(&self, interval: Duration) -> Option<(i64, i64)> {
+        let limits = &self.grant.as_ref()?.grant.limits;
+        let nanoseconds = i64::try_from(interval.as_nanos()).unwrap_or(i64::MAX);
+        let share = nanoseconds / 1_000_000 * i64::from(limits.cpu);
+        Some((share, share.saturating_mul(SAVED.into())))
+    }
+
+    /// Its plugins have used more than they may.
+    pub(super) fn has_to_wait(&self) -> bool {
+        self.grant.is_some() && self.credit < 0
     }
 
     pub(super) fn used(&mut self, processor_ns: u64) {
@@ -181,13 +211,19 @@ impl TenantState {
         }
     }
 
-    pub(super) fn status(&self, name: &str) -> TenantStatus {
+    /// Whether whoever asks may know what its tables cost and miss: not if that tells of others.
+    pub(super) fn knows_costs(&self) -> bool {
+        self.grant.as_ref().is_none_or(|tenant| tenant.grant.scope == Scope::All)
+    }
+
+    pub(super) fn status(&self, name: &str, to_operator: bool) -> TenantStatus {
+        let whole = to_operator || self.knows_costs();
         TenantStatus {
             tenant: name.to_owned(),
             refused: self.refused,
             replaced: self.replaced,
             sandbox: self.sandbox.as_ref().map(Sandbox::pid),
-            jobs: self.jobs.iter().map(|(name, job)| job.status(name)).collect(),
+            jobs: self.jobs.iter().map(|(name, job)| job.status(name, whole)).collect(),
         }
     }
 }
