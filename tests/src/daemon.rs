@@ -138,6 +138,14 @@ impl Daemon {
         self.command(uid, arguments).output().expect("the command runs")
     }
 
+    /// Starts a user's job, with one plugin.
+    #[track_caller]
+    pub fn start_job(&self, uid: u32, plugin: &Path, config: &str, job: &str) {
+        let plugin = plugin.to_str().expect("a plain path");
+        let output = self.weir(uid, &["start", plugin, "-c", config, "--name", job]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// What the daemon says of itself to a user.
     #[must_use]
     pub fn status(&self, uid: u32) -> Value {

@@ -331,9 +331,7 @@ fn a_plugin_that_loops_is_quarantined_and_its_neighbours_are_called() {
     let daemon = Daemon::start(None, POLICY);
     let config = daemon.write("tables.toml", &table("t", ""));
     for (uid, path, name) in [(A, &looping, "bad"), (A, &top, "good"), (B, &top, "good")] {
-        let path = path.to_str().expect("a plain path");
-        let output = daemon.weir(uid, &["start", path, "-c", &config, "--name", name]);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        daemon.start_job(uid, path, &config, name);
     }
     let of = |status: &Value, tenant: &str, name: &str| {
         job(status, tenant, name).expect("the job is there")["plugins"][0].clone()
@@ -350,9 +348,7 @@ fn a_plugin_that_loops_is_quarantined_and_its_neighbours_are_called() {
         assert!(good["account"]["calls"].as_u64() >= Some(10), "it was called: {good}");
     }
     // Started again, it has another chance.
-    let path = looping.to_str().expect("a plain path");
-    let output = daemon.weir(A, &["start", path, "-c", &config, "--name", "bad"]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    daemon.start_job(A, &looping, &config, "bad");
     assert_ne!(of(&daemon.status(A), "a", "bad")["state"], "quarantined");
     daemon.stop();
 }
@@ -462,10 +458,8 @@ fn what_is_killed_leaves_nothing_behind_and_costs_others_nothing() {
     let Some(top) = plugin("top") else { return };
     let daemon = Daemon::start(None, POLICY);
     let config = daemon.write("tables.toml", &table("t", ""));
-    let path = top.to_str().expect("a plain path");
     for uid in [A, B] {
-        let output = daemon.weir(uid, &["start", path, "-c", &config, "--name", "job"]);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        daemon.start_job(uid, &top, &config, "job");
     }
     let quiet = |status: &Value| {
         let jobs = |tenant: &Value| tenant["jobs"].as_array().expect("jobs").len();
@@ -518,9 +512,7 @@ fn a_daemon_that_was_killed_goes_on_and_says_what_it_has_missed() {
     let Some(top) = plugin("top") else { return };
     let mut daemon = Daemon::start(None, POLICY);
     let config = daemon.write("tables.toml", &table("t", ""));
-    let path = top.to_str().expect("a plain path");
-    let output = daemon.weir(A, &["start", path, "-c", &config, "--name", "job"]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    daemon.start_job(A, &top, &config, "job");
     for _ in 0..3 {
         daemon.wait_for("an interval is over", |status| status["intervals"].as_u64() >= Some(2));
         daemon.kill_and_start_again();
@@ -646,13 +638,12 @@ fn a_job_that_another_user_takes_over_counts_that_users_events() {
     let Some(top) = plugin("top") else { return };
     let daemon = Daemon::start(None, &POLICY.replacen("[\"64011\"]", "[\"64011\", \"64014\"]", 1));
     let config = daemon.write("tables.toml", &table("t", ""));
-    let path = top.to_str().expect("a plain path");
-    let start = |uid| daemon.weir(uid, &["start", path, "-c", &config, "--name", "job"]);
-    assert!(start(A).status.success());
+    let start = |uid| daemon.start_job(uid, &top, &config, "job");
+    start(A);
     calls_as(A, 100);
     calls_as(OTHER, 7);
     wait_for_events(&daemon, "a", "job", 100);
-    assert!(start(OTHER).status.success());
+    start(OTHER);
     calls_as(A, 50);
     calls_as(OTHER, 30);
     wait_for_events(&daemon, "a", "job", 30);
@@ -671,12 +662,10 @@ fn a_table_is_taken_from_a_job_and_its_plugins_go_on() {
     }
     let Some(top) = plugin("top") else { return };
     let daemon = Daemon::start(None, POLICY);
-    let path = top.to_str().expect("a plain path");
     let one = table("t", "");
     for config in [one.clone() + &table("other", ""), one.clone(), one.clone() + &table("third", ""), one] {
         let config = daemon.write("tables.toml", &config);
-        let output = daemon.weir(A, &["start", path, "-c", &config, "--name", "job"]);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        daemon.start_job(A, &top, &config, "job");
         let calls = |status: &Value| {
             let job = job(status, "a", "job").expect("it is there");
             assert_eq!(job["plugins"].as_array().expect("plugins").len(), 1, "{job:#}");
@@ -692,9 +681,7 @@ fn with_sandbox() -> Option<(Daemon, Vec<Watched>, u32)> {
     let top = plugin("top")?;
     let daemon = Daemon::start(None, POLICY);
     let config = daemon.write("tables.toml", &table("t", ""));
-    let path = top.to_str().expect("a plain path");
-    let output = daemon.weir(A, &["start", path, "-c", &config, "--name", "job"]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    daemon.start_job(A, &top, &config, "job");
     let spawner = daemon.spawner();
     let [sandbox]: [u32; 1] = children(spawner).try_into().expect("there is one sandbox");
     let processes = [daemon.pid(), spawner, sandbox].map(Watched::new).into();

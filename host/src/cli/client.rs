@@ -125,7 +125,7 @@ fn silent() -> Error {
 
 /// A configuration's text, and the bytes of the plugins that it names.
 pub(super) fn of_file(path: &Path, added: &[PathBuf]) -> Result<(Asked, Vec<Upload>, Vec<Vec<u8>>)> {
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    let text = text_of(path)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     // All but this is the daemon's to read, which knows the kernel.
     let table: toml::Table = toml::from_str(&text).unwrap_or_default();
@@ -138,7 +138,15 @@ pub(super) fn of_file(path: &Path, added: &[PathBuf]) -> Result<(Asked, Vec<Uplo
     }
     files.extend(added.iter().map(|path| (stem(path), path.clone())));
     let (uploads, components) = uploads(&files)?;
-    Ok((Asked::Text { text, path: path.display().to_string() }, uploads, components))
+    Ok((asked(path, text), uploads, components))
+}
+
+fn text_of(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))
+}
+
+fn asked(path: &Path, text: String) -> Asked {
+    Asked::Text { text, path: path.display().to_string() }
 }
 
 pub(super) fn of_plugins(added: &[PathBuf]) -> Result<(Vec<Upload>, Vec<Vec<u8>>)> {
@@ -245,15 +253,13 @@ fn pass_on(answer: Answer, sink: &mut dyn Sink, totals: &mut Totals, ended: &mut
     }
 }
 
-pub(super) fn start(asked: &StartJob) -> Result<()> {
-    let (text, plugins, components) = of_file(&asked.config, &[])?;
+pub(super) fn start(job: &StartJob) -> Result<()> {
     // Plugins of the configuration are not started unless they are named.
-    drop((plugins, components));
-    let (plugins, components) = of_plugins(&asked.plugins)?;
-    let name = asked.name.clone().or_else(|| plugins.first().map(|plugin| plugin.name.clone()));
+    let asked = asked(&job.config, text_of(&job.config)?);
+    let (plugins, components) = of_plugins(&job.plugins)?;
+    let name = job.name.clone().or_else(|| plugins.first().map(|plugin| plugin.name.clone()));
     let shown = name.clone().unwrap_or_default();
-    let mut asking =
-        Asking::ask(&socket(), &Question::Start(Start { name, asked: text, plugins }), &components)?;
+    let mut asking = Asking::ask(&socket(), &Question::Start(Start { name, asked, plugins }), &components)?;
     match asking.next()? {
         Some(Answer::Started { .. }) => answer(&format!("{shown} is started\n")),
         _ => Err(silent()),

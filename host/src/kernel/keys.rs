@@ -80,6 +80,10 @@ pub(super) struct Left<'a> {
 }
 
 impl<'a> Left<'a> {
+    fn key(&self, layout: &Layout, id: usize) -> &'a [AtomicU64] {
+        &self.keys[id * layout.key_words..][..layout.key_words]
+    }
+
     /// The kernel's stack comes before the process's, whatever their order as columns.
     fn stacks(&self, layout: &Layout, id: usize) -> std::slice::Chunks<'a, AtomicU64> {
         self.stacks.get(id * layout.stack_words()..).unwrap_or_default().chunks(STACK_WORDS)
@@ -144,8 +148,7 @@ impl Keys {
                 continue;
             }
             words.clear();
-            let stored = &left.keys[id * layout.key_words..][..layout.key_words];
-            words.extend(stored.iter().map(|word| word.load(Relaxed)));
+            words.extend(left.key(layout, id).iter().map(|word| word.load(Relaxed)));
             self.nulls[id] = layout.null_word.map_or(0, |word| words[word]);
             let mut rest = &words[..];
             for (number, column) in self.columns.iter_mut().enumerate() {
@@ -183,7 +186,7 @@ impl Keys {
             }
             let mut stacks = HashMap::new();
             for id in ids.iter().map(|id| *id as usize).filter(|id| !self.known[*id]) {
-                let words = &left.keys[id * layout.key_words..][..layout.key_words];
+                let words = left.key(layout, id);
                 let nulls = layout.null_word.map_or(0, |word| words[word].load(Relaxed));
                 let words: Box<[u64]> = words[own.clone()].iter().map(|word| word.load(Relaxed)).collect();
                 if nulls >> number & 1 == 0 && !column.texts.codes.contains_key(&words) {

@@ -192,9 +192,11 @@ impl Symbolizer {
 
     /// What became of the process, which has closed its channel.
     fn ended(&mut self) -> Lost {
-        // What it ended with stands, if it did.
-        self.end();
-        let status = self.process.as_mut().and_then(|process| process.wait().ok());
+        let status = self.process.as_mut().and_then(|process| {
+            // What it ended with stands, if it did.
+            drop(process.kill());
+            process.wait().ok()
+        });
         Lost::Ended(match status.and_then(|status| status.signal()) {
             // SIGABRT: no memory left.
             Some(6) => format!("took more than {} MiB of memory", SYMBOLIZE_MEMORY >> 20),
@@ -203,20 +205,6 @@ impl Symbolizer {
             Some(signal) => format!("ended with signal {signal}"),
             None => "ended without an answer".to_owned(),
         })
-    }
-
-    fn end(&mut self) {
-        if let Some(process) = &mut self.process {
-            // Neither fails for a process that has ended and been waited for.
-            drop(process.kill());
-            drop(process.wait());
-        }
-    }
-}
-
-impl Drop for Symbolizer {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 

@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use rustix::event::EventfdFlags;
 
-use super::engine::{Command, Denied};
+use super::engine::{Command, Denied, failed};
 use super::job::{Wanted, WantedPlugin};
 use super::peer;
-use super::protocol::{self, Answer, Asked, QUESTION_BYTES, Question, Start, UPLOADS};
+use super::protocol::{self, Asked, QUESTION_BYTES, Question, Start, UPLOADS};
 use super::stream::{Answers, Stream};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
@@ -252,20 +252,20 @@ fn begin(
         return Ok(Err(denied));
     }
     if let Err(error) = sizes(&start) {
-        return Ok(Err(Box::new(Answer::Failed(error))));
+        return Ok(Err(failed(error)));
     }
     let all = start.plugins.iter().map(|plugin| plugin.bytes).sum();
     let Some(_uploading) = Uploading::take(place, all) else {
         let busy =
             Error::new(Kind::Unavailable, "too many plugins are being started at once").help("try again");
-        return Ok(Err(Box::new(Answer::Failed(busy))));
+        return Ok(Err(failed(busy)));
     };
     let bytes = receive(&start, socket)?;
     // The administrator may have the daemon read the files of programs.
     let kernel = if peer.uid == 0 { Kernel::running() } else { Kernel::without_programs() };
     let wanted = match wanted(start, bytes, &kernel) {
         Ok(wanted) => wanted,
-        Err(error) => return Ok(Err(Box::new(Answer::Failed(error)))),
+        Err(error) => return Ok(Err(failed(error))),
     };
     Ok(ask(line, peer, wanted, stream))
 }
@@ -305,12 +305,12 @@ pub(super) fn ask(
         })
     };
     let compiled = wanted.plugins.iter().map(compile).collect::<Result<Vec<_>>>();
-    let compiled = compiled.map_err(|error| Box::new(Answer::Failed(error)))?;
+    let compiled = compiled.map_err(failed)?;
     Ok(line.ask(Command::Begin { peer, wanted, compiled, stream }))
 }
 
 fn gone() -> Denied {
-    Box::new(Answer::Failed(Error::new(Kind::Unavailable, "the daemon is ending")))
+    failed(Error::new(Kind::Unavailable, "the daemon is ending"))
 }
 
 fn sizes(start: &Start) -> Result<()> {

@@ -461,7 +461,7 @@ pub(super) fn selves(state: &TenantState) -> Vec<u32> {
 /// What somebody is told who is denied something.
 pub(super) type Denied = Box<Answer>;
 
-fn failed(error: Error) -> Denied {
+pub(super) fn failed(error: Error) -> Denied {
     Box::new(Answer::Failed(error))
 }
 

@@ -99,11 +99,9 @@ impl TenantState {
             memory: plugins().map(|plugin| plugin.limits.memory).sum(),
             kernel: tables().filter_map(|table| table.scoped.budget).fold(0, u32::saturating_add),
             churn: self.churn.iter().map(|(_, probes)| probes).sum(),
-            disk: others()
-                .filter(|job| job.kept)
-                .flat_map(|job| &job.plugins)
-                .map(|plugin| plugin.wanted.component.len() as u64)
-                .sum(),
+            disk: disk(
+                others().filter(|job| job.kept).flat_map(|job| &job.plugins).map(|plugin| &plugin.wanted),
+            ),
             ..Usage::default()
         }
     }
@@ -155,7 +153,7 @@ impl TenantState {
         self.output = 0;
         let Some((share, most)) = self.shares(interval) else { return true };
         self.credit = self.credit.saturating_add(share).min(most);
-        self.credit >= 0
+        !self.has_to_wait()
     }
 
     /// Whoever is new may use at once what others have saved up.
@@ -239,6 +237,6 @@ fn request(plugin: &WantedPlugin) -> PluginRequest<'_> {
     }
 }
 
-fn disk(plugins: &[WantedPlugin]) -> u64 {
-    plugins.iter().map(|plugin| plugin.component.len() as u64).sum()
+fn disk<'a>(plugins: impl IntoIterator<Item = &'a WantedPlugin>) -> u64 {
+    plugins.into_iter().map(|plugin| plugin.component.len() as u64).sum()
 }
