@@ -15,7 +15,10 @@ use serde_json::Value;
 use crate::command::binary;
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+#[must_use]
+pub fn patience() -> Duration {
+    Duration::from_secs(if crate::emulated() { 600 } else { 60 })
+}
 
 /// A daemon with files of its own. Ends with whoever holds it.
 #[derive(Debug)]
@@ -66,7 +69,7 @@ impl Daemon {
             if let Some(status) = self.child.try_wait().expect("it is ours") {
                 return status;
             }
-            assert!(start.elapsed() < PATIENCE, "it does not end: {}", self.log());
+            assert!(start.elapsed() < patience(), "it does not end: {}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -80,7 +83,7 @@ impl Daemon {
     fn wait_until_it_answers(&mut self) {
         let start = Instant::now();
         while !self.weir(0, &["status"]).status.success() {
-            assert!(start.elapsed() < PATIENCE, "the daemon does not answer: {}", self.log());
+            assert!(start.elapsed() < patience(), "the daemon does not answer: {}", self.log());
             assert!(self.child.try_wait().expect("it is ours").is_none(), "it ended: {}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -162,7 +165,7 @@ impl Daemon {
             if holds(&status) {
                 return status;
             }
-            assert!(start.elapsed() < PATIENCE, "{what}: {status:#}\n{}", self.log());
+            assert!(start.elapsed() < patience(), "{what}: {status:#}\n{}", self.log());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -215,7 +218,7 @@ impl Watched {
     }
 
     pub fn assert_ends(&self) {
-        let patience = Timespec::try_from(PATIENCE).expect("a time");
+        let patience = Timespec::try_from(patience()).expect("a time");
         let mut ended = [PollFd::new(&self.pidfd, PollFlags::IN)];
         assert_eq!(poll(&mut ended, Some(&patience)), Ok(1), "process {} lives on", self.pid);
     }

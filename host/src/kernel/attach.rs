@@ -8,9 +8,10 @@ use std::path::Path;
 
 use aya_obj::generated::perf_event_attr;
 use rustix::io::Errno;
+use rustix::thread::CapabilitySet;
 
 use super::bpf::{self, Scope};
-use super::cpus;
+use super::{cpus, feature};
 use crate::error::{Error, Kind, Result};
 use crate::probe::tracepoint_id;
 use crate::table::{Attach, PerfEvent, Period};
@@ -247,13 +248,32 @@ pub(super) fn permission(doing: &str) -> Error {
         .help("run as root, or with CAP_BPF and CAP_PERFMON (and, for tracepoint:, read access to tracefs)")
 }
 
+/// The same for what takes a perf event.
+pub(super) fn perf_permission(doing: &str) -> Error {
+    let error = permission(doing);
+    let held = feature::held();
+    match feature::perf_restriction() {
+        Some(setting) if held.contains(CapabilitySet::PERFMON) && !held.contains(CapabilitySet::SYS_ADMIN) => {
+            error.help(format!(
+                "kernel.perf_event_paranoid is {setting}, with which this kernel demands CAP_SYS_ADMIN for perf events: sysctl kernel.perf_event_paranoid=2"
+            ))
+        }
+        _ => error,
+    }
+}
+
 /// ENOTSUPP, which the kernel gives out though it is not meant for programs to see.
 const NOT_SUPPORTED: i32 = 524;
 
 pub(super) fn attach_error(attach: &Attach, error: &io::Error) -> Error {
     let unavailable = |message: String| Error::new(Kind::Unavailable, message);
     match Errno::from_io_error(error) {
-        Some(Errno::PERM | Errno::ACCESS) => permission(&format!("attaching to {attach}")),
+        Some(Errno::PERM | Errno::ACCESS) => match attach {
+            Attach::RawTracepoint { .. } | Attach::BtfTracepoint { .. } | Attach::Function { .. } => {
+                permission(&format!("attaching to {attach}"))
+            }
+            _ => perf_permission(&format!("attaching to {attach}")),
+        },
         Some(Errno::NOENT | Errno::NODEV) => {
             unavailable(format!("this kernel has no {attach}")).help(alternative(attach))
         }

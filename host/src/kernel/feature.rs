@@ -45,6 +45,24 @@ pub(crate) fn many_kprobes(functions: &[&str]) -> Result<()> {
         .map_err(|error| failed("attaching to many functions at once is refused", &error))
 }
 
+/// Opens a perf event that counts nothing, as `tracepoint:` and others need one.
+pub(crate) fn perf_event() -> Result<()> {
+    let mut nothing = bpf::blank_event();
+    // PERF_TYPE_SOFTWARE and PERF_COUNT_SW_DUMMY.
+    (nothing.type_, nothing.config) = (1, 9);
+    bpf::open_event(&mut nothing, bpf::Scope::Cpu(0)).map(drop).map_err(|error| match error.kind() {
+        std::io::ErrorKind::PermissionDenied => super::attach::perf_permission("opening a perf event"),
+        _ => Error::new(Kind::Unavailable, format!("opening a perf event: {error}")),
+    })
+}
+
+/// What the kernel's setting says, if it is one by which some kernels, Debian's among them, refuse perf events to whoever
+/// lacks CAP_SYS_ADMIN, CAP_PERFMON or not. Linux itself knows none above 2.
+pub(crate) fn perf_restriction() -> Option<i32> {
+    let setting = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").ok()?;
+    setting.trim().parse().ok().filter(|setting| *setting > 2)
+}
+
 /// What this process holds.
 pub(crate) fn held() -> CapabilitySet {
     rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective)

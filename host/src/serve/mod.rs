@@ -42,6 +42,7 @@ use crate::cli::wait;
 use crate::config::{Config, PluginConfig};
 use crate::error::{Error, Kind, Result};
 use crate::escape::guard;
+use crate::kernel::feature;
 use crate::policy::{Peer, Policy};
 use crate::probe::Kernel;
 use crate::sandbox;
@@ -85,6 +86,10 @@ pub(crate) fn serve(options: &Options) -> Result<()> {
     let spawner = sandbox::start_spawner()?;
     // A thread that had begun before would keep everything.
     privileges::drop_others()?;
+    // Tables say so too, of which there may be none for long.
+    if let Err(error) = feature::perf_event() {
+        say(&error.to_string());
+    }
 
     let (store, last_seen, kept) = Store::open(options.state.as_deref())?;
     (engine.store, engine.last_seen) = (store, last_seen);

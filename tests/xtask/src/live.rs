@@ -52,6 +52,16 @@ impl Build {
         Ok(Self { weir: weir.context("cargo built no weir")?, tests })
     }
 
+    /// Leaves only the tests of these names, if any are named.
+    pub(crate) fn keep(&mut self, names: &[String]) -> Result<()> {
+        if let Some(name) = names.iter().find(|name| self.tests.iter().all(|test| test.name != **name)) {
+            let all: Vec<_> = self.tests.iter().map(|test| test.name.as_str()).collect();
+            bail!("there is no test {name}; there are {}", all.join(", "));
+        }
+        self.tests.retain(|test| names.is_empty() || names.contains(&test.name));
+        Ok(())
+    }
+
     /// Runs the tests on this machine's kernel.
     pub(crate) fn test(&self, not_run: &mut NotRun) -> Result<()> {
         let Some(privilege) = Privilege::here() else {

@@ -50,6 +50,12 @@ enum Task {
         /// The kernels, all of them if none is named
         #[arg(long = "kernel")]
         kernels: Vec<vm::Kernel>,
+        /// The programs under tests/tests, all of them if none is named
+        #[arg(long = "test")]
+        tests: Vec<String>,
+        /// What these programs are told, such as the name of one of their tests
+        #[arg(last = true)]
+        arguments: Vec<String>,
     },
     /// Measure, beside C and bpftrace
     Bench,
@@ -73,7 +79,7 @@ fn run(args: &Args) -> Result<()> {
         Task::Plugins => plugins::build().map(drop),
         Task::Demo => demo::run(),
         Task::Test => test::run(args.yes),
-        Task::Vm { kernels } => vm::run_alone(kernels, args.yes),
+        Task::Vm { kernels, tests, arguments } => vm::run_alone(kernels, tests, arguments, args.yes),
         Task::Bench => bench::run(args.yes),
     }
 }

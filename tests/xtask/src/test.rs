@@ -21,7 +21,7 @@ pub(crate) fn run(yes: bool) -> Result<()> {
     plugins::build()?;
     step::run(cargo().args(["test", "--workspace", "--exclude", "weir-tests"]))?;
     build.test(&mut not_run)?;
-    vm::run(&build, &[], yes, &mut not_run)?;
+    vm::run(&build, &[], &[], yes, &mut not_run)?;
     not_run.end()
 }
 

@@ -215,13 +215,25 @@ pub(super) fn settings(held: CapabilitySet) -> Vec<Finding> {
     };
     vec![
         lockdown(),
-        set(
-            "kernel.perf_event_paranoid",
-            "perf_event_paranoid",
-            "how far users without CAP_PERFMON are kept from perf events",
-            |number| number > -1,
-            "with CAP_PERFMON it does not matter",
-        ),
+        match feature::perf_restriction() {
+            // Root has what it takes; a service that gives it up has not.
+            Some(number) => Finding::new(
+                if held.contains(CapabilitySet::SYS_ADMIN) { Verdict::Ok } else { Verdict::No },
+                "kernel.perf_event_paranoid",
+                "how far users are kept from perf events",
+            )
+            .why(format!(
+                "it is {number}, with which some kernels demand CAP_SYS_ADMIN for tracepoint: and others"
+            ))
+            .help("for `weir serve`, which has given that up, sysctl kernel.perf_event_paranoid=2"),
+            None => set(
+                "kernel.perf_event_paranoid",
+                "perf_event_paranoid",
+                "how far users without CAP_PERFMON are kept from perf events",
+                |number| number > -1,
+                "with CAP_PERFMON it does not matter",
+            ),
+        },
         set(
             "kernel.unprivileged_bpf_disabled",
             "unprivileged_bpf_disabled",

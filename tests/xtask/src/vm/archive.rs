@@ -18,8 +18,8 @@ pub(super) const MARK: &str = "weir-vm: ";
 /// Files of the project, or folders of them, that tests read.
 const DATA: [&str; 4] = ["docs/recipes", "target/plugins", "plugins/demo.toml", "plugins/demo.weir"];
 
-/// Packs it, and returns the archive.
-pub(super) fn pack(build: &Build) -> Result<PathBuf> {
+/// Packs it, and returns the archive. The tests are run with these arguments.
+pub(super) fn pack(build: &Build, arguments: &[String]) -> Result<PathBuf> {
     let folder = target().join("vm/files");
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
@@ -41,7 +41,7 @@ pub(super) fn pack(build: &Build) -> Result<PathBuf> {
         files.make_folder(&test.folder)?;
     }
     files.copy_as(&busybox()?, Path::new("/bin/busybox"))?;
-    files.write(Path::new("/init"), &script(build))?;
+    files.write(Path::new("/init"), &script(build, arguments))?;
 
     let archive = target().join("vm/initramfs");
     say(format_args!(
@@ -162,6 +162,8 @@ mount -t tracefs tracefs /sys/kernel/tracing
 mount -t debugfs debugfs /sys/kernel/debug
 mount -t bpf bpf /sys/fs/bpf
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
+# Debian's kernels begin with 3, by which a daemon has no perf events: docs/daemon.md.
+echo 2 > /proc/sys/kernel/perf_event_paranoid
 ip link set lo up
 printf 'root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n' > /etc/passwd
 printf 'root:x:0:\nnogroup:x:65534:\n' > /etc/group
@@ -176,11 +178,12 @@ poweroff -f
 ";
 
 /// The first and only script of the virtual machine. It says what it runs and how that ended.
-fn script(build: &Build) -> String {
+fn script(build: &Build, arguments: &[String]) -> String {
+    let arguments: String = arguments.iter().map(|argument| format!(" {}", quote(argument))).collect();
     let variables = format!("export {WEIR}={} {}=/tmp/not-run\n", shell(&build.weir), not_run::VARIABLE);
     let tests = build.tests.iter().map(|test| {
         format!(
-            "echo '{MARK}begin {name}'\ncd {folder}\n{file} --test-threads=1\necho \"{MARK}end {name} $?\"\n",
+            "echo '{MARK}begin {name}'\ncd {folder}\n{file} --test-threads=1{arguments}\necho \"{MARK}end {name} $?\"\n",
             name = test.name,
             folder = shell(&test.folder),
             file = shell(&test.file),

@@ -16,7 +16,7 @@ use crate::live::Program;
 use crate::step::{line, say};
 
 /// What all tests of one machine may take. Emulation is some twenty times as slow as the machine itself.
-const BOUND: Duration = Duration::from_secs(15 * 60);
+const BOUND: Duration = Duration::from_secs(45 * 60);
 
 /// CPUs that could be online, and those that are.
 const CPUS: (&str, &str) = ("0-7", "0-1");
@@ -32,8 +32,9 @@ pub(super) fn run(kernel: Kernel, image: &Path, archive: &Path, tests: &[Program
         .arg(image)
         .arg("-initrd")
         .arg(archive)
-        // A kernel that panics ends the machine.
-        .args(["-append", "console=ttyS0 quiet panic=-1 maxcpus=2"]);
+        // A kernel that panics ends the machine. One that tries the timer finds that it does not work, if this machine is
+        // busy meanwhile.
+        .args(["-append", "console=ttyS0 quiet panic=-1 maxcpus=2 no_timer_check"]);
     say(format_args!("virtual machine {kernel}: $ {}", line(&qemu)));
     let started = Instant::now();
     let mut machine =

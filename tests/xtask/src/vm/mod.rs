@@ -19,23 +19,30 @@ use crate::not_run::NotRun;
 use crate::step::say;
 use crate::{plugins, tools};
 
-/// Builds what the tests need, and runs them.
-pub(crate) fn run_alone(kernels: &[Kernel], yes: bool) -> Result<()> {
-    let build = Build::debug()?;
+/// Builds what the tests need, and runs those that are named, or all.
+pub(crate) fn run_alone(kernels: &[Kernel], tests: &[String], arguments: &[String], yes: bool) -> Result<()> {
+    let mut build = Build::debug()?;
+    build.keep(tests)?;
     plugins::build()?;
     let mut not_run = NotRun::default();
-    run(&build, kernels, yes, &mut not_run)?;
+    run(&build, kernels, arguments, yes, &mut not_run)?;
     not_run.end()
 }
 
 /// Runs the live tests in a machine for each kernel, or for each of those there are if none is named.
-pub(crate) fn run(build: &Build, kernels: &[Kernel], yes: bool, not_run: &mut NotRun) -> Result<()> {
+pub(crate) fn run(
+    build: &Build,
+    kernels: &[Kernel],
+    arguments: &[String],
+    yes: bool,
+    not_run: &mut NotRun,
+) -> Result<()> {
     let kernels = if kernels.is_empty() { &Kernel::ALL } else { kernels };
     if let Err(error) = tools::ensure(tools::MACHINES, yes) {
         not_run.add("virtual machines", format_args!("{error:#}"));
         return Ok(());
     }
-    let archive = archive::pack(build)?;
+    let archive = archive::pack(build, arguments)?;
     let mut images = Vec::new();
     for kernel in kernels {
         match kernel.image(yes) {
