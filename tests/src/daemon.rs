@@ -25,12 +25,24 @@ pub fn patience() -> Duration {
 pub struct Daemon {
     child: Child,
     folder: tempfile::TempDir,
+    /// The control group in which it is started, if that is not this process's own.
+    group: Option<PathBuf>,
 }
 
 impl Daemon {
     /// Starts one, with this configuration of its own, if any, and this policy; once it answers.
     #[must_use]
     pub fn start(config: Option<&str>, policy: &str) -> Self {
+        Self::start_there(None, config, policy)
+    }
+
+    /// The same, in a control group.
+    #[must_use]
+    pub fn start_in(group: &Path, config: Option<&str>, policy: &str) -> Self {
+        Self::start_there(Some(group.to_owned()), config, policy)
+    }
+
+    fn start_there(group: Option<PathBuf>, config: Option<&str>, policy: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         // Other users have to reach the socket, and the command.
         let all = fs::Permissions::from_mode(0o755);
@@ -44,8 +56,8 @@ impl Daemon {
         if let Some(config) = config {
             fs::write(folder.path().join("weir.toml"), config).expect("it is written");
         }
-        let child = serve(folder.path());
-        let mut daemon = Self { child, folder };
+        let child = serve(folder.path(), group.as_deref());
+        let mut daemon = Self { child, folder, group };
         daemon.wait_until_it_answers();
         daemon
     }
@@ -76,7 +88,7 @@ impl Daemon {
 
     /// Starts another in the place of one that has ended.
     pub fn start_again(&mut self) {
-        self.child = serve(self.folder.path());
+        self.child = serve(self.folder.path(), self.group.as_deref());
         self.wait_until_it_answers();
     }
 
@@ -239,9 +251,19 @@ pub fn signal(pid: u32, signal: rustix::process::Signal) {
     rustix::process::kill_process(pid, signal).unwrap_or_default();
 }
 
-fn serve(folder: &Path) -> Child {
+fn serve(folder: &Path, group: Option<&Path>) -> Child {
     let log = fs::OpenOptions::new().append(true).create(true).open(folder.join("log")).expect("a log");
-    let mut command = Command::new(binary());
+    let mut command = match group {
+        None => Command::new(binary()),
+        Some(group) => {
+            // One that was killed has left its controllers behind, with which nobody gets into the group itself.
+            let script =
+                "echo '-memory -pids' > $0/cgroup.subtree_control; echo $$ > $0/cgroup.procs && exec \"$@\"";
+            let mut command = Command::new("sh");
+            command.args(["-c", script]).arg(group).arg(binary());
+            command
+        }
+    };
     command.arg("serve").arg("--policy").arg(folder.join("policy.toml"));
     if folder.join("weir.toml").exists() {
         command.arg("-c").arg(folder.join("weir.toml"));

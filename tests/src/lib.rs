@@ -14,7 +14,7 @@ pub mod look;
 pub mod traced;
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use weir::config::Config;
@@ -70,6 +70,14 @@ pub fn close(tables: &mut Tables) -> Snapshot {
 #[must_use]
 pub fn emulated() -> bool {
     std::env::var_os("WEIR_VM").is_some()
+}
+
+/// A plugin that was built, by its name below `target/plugins`. None where there are no compilers.
+#[must_use]
+pub fn plugin(name: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("WEIR_PLUGINS")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/plugins"), PathBuf::from);
+    Some(folder.join(name).with_extension("wasm")).filter(|path| path.exists())
 }
 
 /// Notes something that this machine cannot run, for the list at the end of `cargo xtask test`.

@@ -589,7 +589,7 @@ fn clients_that_say_nothing_or_nonsense_cost_nobody_else() {
             })
             .collect();
         // Every other one begins as a client does.
-        let greeting: &[u8] = if length % 2 == 0 { b"weir\0\0\0\x01" } else { b"" };
+        let greeting: &[u8] = if length % 2 == 0 { b"weir\0\0\0\x02" } else { b"" };
         drop(client.write_all(&[greeting, &bytes].concat()));
         client.shutdown(std::net::Shutdown::Write).expect("it is open");
         drop(client.read_to_end(&mut Vec::new()));

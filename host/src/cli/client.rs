@@ -14,6 +14,7 @@ use super::signals::Signals;
 use super::workload;
 use super::{Format, answer, plugins, say, unreadable};
 use crate::error::{Error, Kind, Result};
+use crate::escape::guard;
 use crate::event::{Event, Output, Totals};
 use crate::serve::protocol::{self, Answer, Asked, Question, Start, Upload, schemas};
 use crate::serve::status::Status;
@@ -306,6 +307,9 @@ pub(super) fn status(show: &Show) -> Result<()> {
     }
     let interval = humantime::format_duration(Duration::from_nanos(status.interval_ns));
     let mut text = format!("{} intervals of {interval}\n", status.intervals);
+    if let Some(lacking) = &status.control_groups.lacking {
+        text.push_str(&format!("without control groups: {}\n", guard(lacking)));
+    }
     for tenant in &status.tenants {
         text.push_str(&format!("\n{}: {} jobs", tenant.tenant, tenant.jobs.len()));
         for (number, what) in [(tenant.refused, "refused"), (tenant.replaced, "sandboxes replaced")] {

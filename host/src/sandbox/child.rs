@@ -25,7 +25,7 @@ use super::wire::{Claim, Fault, GrantedTable, IntervalOrder, Order, PluginOrder,
 
 /// Runs until the channel closes. What went wrong is said on the channel, if there is one.
 pub(super) fn main(left: Left) -> Result<(), ()> {
-    let mut files = lockdown::keep_descriptors(left.descriptors).map_err(drop)?;
+    let (mut files, group) = lockdown::keep(left).map_err(drop)?;
     if files.len() != SLOTS + 1 {
         return Err(());
     }
@@ -33,7 +33,7 @@ pub(super) fn main(left: Left) -> Result<(), ()> {
     let socket = files.pop().ok_or(())?;
     let hang_up = socket.try_clone().map_err(drop)?;
     let mut channel = Channel::taking_files(socket);
-    let mut sandbox = match prepare(left, hang_up, slots) {
+    let mut sandbox = match prepare(left, group, hang_up, slots) {
         Ok(sandbox) => sandbox,
         Err(reason) => return channel.send(&Claim::Unfit(reason), Until::Ever).map_err(drop),
     };
@@ -45,8 +45,13 @@ pub(super) fn main(left: Left) -> Result<(), ()> {
 }
 
 /// Privileges first, then the second thread, then the first bytes that are not ours.
-fn prepare(left: Left, hang_up: OwnedFd, slots: Vec<OwnedFd>) -> Result<Sandbox, String> {
-    lockdown::enter(c"weir-sandbox", left)?;
+fn prepare(
+    left: Left,
+    group: Option<OwnedFd>,
+    hang_up: OwnedFd,
+    slots: Vec<OwnedFd>,
+) -> Result<Sandbox, String> {
+    lockdown::enter(c"weir-sandbox", left, group)?;
     let wasmtime = |error: wasmtime::Error| format!("cannot set up Wasmtime: {error:#}");
     let engine = engine::engine().map_err(wasmtime)?;
     let pulse =

@@ -5,6 +5,7 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Instant;
 
 use wasmtime::Engine;
@@ -40,10 +41,13 @@ pub(super) struct Job {
     process: Process,
     output: OwnedFd,
     until: Instant,
+    identity: Arc<Identity>,
+    /// Processes of its control group that had been killed for their memory before.
+    out_of_memory: u64,
 }
 
 impl Job {
-    pub(super) fn start(name: &str, component: &[u8], identity: &Identity) -> Result<Self> {
+    pub(super) fn start(name: &str, component: &[u8], identity: &Arc<Identity>) -> Result<Self> {
         let refuse = |message: String| Error::new(Kind::Data, format!("plugin {name}: {message}"));
         if component.len() > COMPONENT_BYTES {
             return Err(refuse(format!("the component has more than {} MiB", COMPONENT_BYTES >> 20)));
@@ -53,18 +57,23 @@ impl Job {
             descriptors: 3,
             memory: COMPILE_MEMORY,
             cpu: Some(COMPILE_CPU.as_secs()),
+            grouped: identity.group().is_some(),
         };
+        let out_of_memory = identity.out_of_memory();
         let start = || {
             let (channel, theirs) = Channel::pair()?;
             let input = memfd::sealed("weir-component", component)?;
             let output = ring::blank("weir-code", COMPILED_BYTES)?;
-            let process = spawn(Role::Compiler, vec![theirs, input, output.try_clone()?], left)?;
+            let mut files = vec![theirs, input, output.try_clone()?];
+            files.extend(identity.entrance()?);
+            let process = spawn(Role::Compiler, files, left)?;
             std::io::Result::Ok((channel, process, output))
         };
         let (channel, process, output) = start().map_err(|error| {
             Error::new(Kind::Software, format!("plugin {name}: cannot start a compiler: {error}"))
         })?;
-        Ok(Self { name: name.to_owned(), channel, process, output, until: Instant::now() + COMPILE_WALL })
+        let (name, until) = (name.to_owned(), Instant::now() + COMPILE_WALL);
+        Ok(Self { name, channel, process, output, until, identity: identity.clone(), out_of_memory })
     }
 
     /// Waits for the code.
@@ -99,10 +108,18 @@ impl Job {
                 let message = format!("compiling took longer than {} s", COMPILE_WALL.as_secs());
                 Err(error(Kind::Data, message).help("make the component smaller"))
             }
-            Err(Silence::Closed) => Err(error(Kind::Data, end(status)).help("make the component smaller")),
+            Err(Silence::Closed) => {
+                let starved = self.identity.out_of_memory() > self.out_of_memory;
+                let how = if starved { OUT_OF_MEMORY.to_owned() } else { end(status) };
+                Err(error(Kind::Data, how).help("make the component smaller"))
+            }
         }
     }
 }
+
+/// What became of a compiler that its control group did not have enough memory for.
+const OUT_OF_MEMORY: &str =
+    "compiling took more memory than the tenant's control group has beside its other processes";
 
 /// What became of a compiler that said nothing.
 fn end(status: ExitStatus) -> String {
@@ -117,10 +134,10 @@ fn end(status: ExitStatus) -> String {
 
 /// The compiler process.
 pub(super) fn main(left: Left) -> std::result::Result<(), ()> {
-    let files = lockdown::keep_descriptors(left.descriptors).map_err(drop)?;
+    let (files, group) = lockdown::keep(left).map_err(drop)?;
     let [socket, input, output]: [OwnedFd; 3] = files.try_into().map_err(drop)?;
     let hang_up = socket.try_clone().map_err(drop)?;
-    let said = match prepare(left, hang_up) {
+    let said = match prepare(left, group, hang_up) {
         Ok(engine) => compile(&engine, &input, &output),
         Err(reason) => Compiled::Unfit(reason),
     };
@@ -128,8 +145,8 @@ pub(super) fn main(left: Left) -> std::result::Result<(), ()> {
 }
 
 /// Gives up everything; then this process ends when its host is gone, and can compile.
-fn prepare(left: Left, hang_up: OwnedFd) -> std::result::Result<Engine, String> {
-    lockdown::enter(c"weir-compiler", left)?;
+fn prepare(left: Left, group: Option<OwnedFd>, hang_up: OwnedFd) -> std::result::Result<Engine, String> {
+    lockdown::enter(c"weir-compiler", left, group)?;
     // Before the filter, because setting up asks the machine more than compiling does.
     let engine = engine::engine().map_err(|error| format!("cannot set up Wasmtime: {error:#}"))?;
     let wait = move || {

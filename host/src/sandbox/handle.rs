@@ -12,6 +12,7 @@ use arrow::datatypes::SchemaRef;
 use super::answers::{Totals, believe, fault};
 use super::channel::{Channel, Silence, Until};
 use super::compile::{Code, Job};
+use super::groups::Group;
 use super::limits::{
     GRACE, LOAD_WALL, OPTION_BYTES, PLUGINS, SANDBOX_MEMORY, SLOTS, STALL_FACTOR, START_WALL, STARTS,
 };
@@ -39,9 +40,10 @@ pub struct Sandbox {
     tables: BTreeMap<u32, (Arc<str>, SchemaRef)>,
     next_table: u32,
     room: Room,
-    compiler: Compiler,
     ring: Ring,
     process: Process,
+    /// Dropped after the process, for its control group goes with it.
+    compiler: Compiler,
     /// Processes in a row that did not come up.
     failed_starts: u32,
     /// What has not been collected yet.
@@ -150,6 +152,8 @@ struct Process {
     channel: Channel,
     /// It has given up its privileges and takes orders.
     up: bool,
+    /// Processes of its control group that had been killed for their memory before.
+    out_of_memory: u64,
 }
 
 impl Sandbox {
@@ -180,6 +184,21 @@ impl Sandbox {
         Self::of(choose_user()?, room)
     }
 
+    /// The same, in a control group of the tenant's, where there are groups. Compiled code is there twice: as it was written,
+    /// and as it is run.
+    pub fn of_tenant(name: &str, room: Room) -> Result<Self> {
+        let failed = |error| Error::from(error).context("cannot make a control group for the sandbox");
+        let memory = SANDBOX_MEMORY.saturating_add(room.guest).saturating_add(room.code.saturating_mul(2));
+        let identity = Identity::choose().map_err(no_user)?.within(name, memory).map_err(failed)?;
+        Self::of(Arc::new(identity), room)
+    }
+
+    /// The folder of its control group.
+    #[must_use]
+    pub fn group(&self) -> Option<&std::path::Path> {
+        self.compiler.identity.group().map(Group::path)
+    }
+
     fn of(identity: Arc<Identity>, room: Room) -> Result<Self> {
         let ring =
             Ring::new().map_err(|error| Error::from(error).context("cannot make the sandbox's ring"))?;
@@ -190,9 +209,9 @@ impl Sandbox {
             tables: BTreeMap::new(),
             next_table: 0,
             room,
-            compiler: Compiler::new(identity),
             ring,
             process,
+            compiler: Compiler::new(identity),
             failed_starts: 0,
             ready: Vec::new(),
             skipped: 0,
@@ -477,7 +496,7 @@ impl Sandbox {
         }
         plugin.phase = if end.is_ok() { Phase::Loaded } else { Phase::Over };
         let Some(outputs) = believe(&mut plugin.totals, end, outputs) else { return false };
-        self.ready.push(Answer { plugin: number, interval: 0, configure: true, outputs, used });
+        self.ready.push(Answer { plugin: number, interval: 0, configure: true, outputs, used, ended: false });
         true
     }
 
@@ -490,7 +509,14 @@ impl Sandbox {
         if plugin.phase == Phase::Over {
             self.plugins.remove(&number);
         } else {
-            self.ready.push(Answer { plugin: number, interval, configure: false, outputs, used });
+            self.ready.push(Answer {
+                plugin: number,
+                interval,
+                configure: false,
+                outputs,
+                used,
+                ended: false,
+            });
         }
         true
     }
@@ -505,19 +531,28 @@ impl Sandbox {
         }
         let ended = self.process.end();
         ended.map_err(|error| Error::from(error).context("cannot end a sandbox's process"))?;
+        let starved = self.compiler.identity.out_of_memory() > self.process.out_of_memory;
+        let (reason, what) = if starved { (Reason::Memory, OUT_OF_MEMORY) } else { (Reason::Killed, why) };
         // A plugin is loaded before any is called, so if one was being loaded, the process ended of that, unless it
         // never got so far.
         let up = self.process.up;
         let culprit = self.plugins.iter().find(|(_, plugin)| up && plugin.phase == Phase::Loading);
-        if let Some(number) = culprit.map(|(number, _)| *number) {
-            self.plugins.remove(&number);
-            self.ready.push(Answer { configure: true, ..Answer::fault(number, 0, Reason::Killed, why) });
+        let culprit = culprit.map(|(number, _)| *number);
+        if let Some((number, plugin)) = culprit.and_then(|number| self.plugins.remove_entry(&number)) {
+            let killed = Answer::killed(number, 0, reason, what, Some(&plugin.limits));
+            self.ready.push(Answer { configure: true, ..killed });
         }
+        // They are called in this order.
+        let under_way =
+            self.plugins.iter().filter_map(|(number, plugin)| Some((plugin.under_way?.interval, *number)));
+        let ran = if culprit.is_none() { under_way.min() } else { None };
         for (number, plugin) in &mut self.plugins {
-            if let Some(UnderWay { interval, .. }) = plugin.under_way.take()
-                && plugin.phase != Phase::Over
-            {
-                self.ready.push(Answer::fault(*number, interval, Reason::Killed, why));
+            let Some(UnderWay { interval, .. }) = plugin.under_way.take() else { continue };
+            if ran == Some((interval, *number)) {
+                // The tenant is charged for it even if the plugin has been taken away meanwhile.
+                self.ready.push(Answer::killed(*number, interval, reason, what, Some(&plugin.limits)));
+            } else if plugin.phase != Phase::Over {
+                self.ready.push(Answer::killed(*number, interval, Reason::Killed, why, None));
             }
         }
         self.plugins.retain(|_, plugin| plugin.phase != Phase::Over);
@@ -574,9 +609,16 @@ impl AsFd for Sandbox {
 }
 
 fn choose_user() -> Result<Arc<Identity>> {
-    let identity = Identity::choose();
-    identity.map(Arc::new).map_err(|error| Error::from(error).context("cannot find a user for the sandbox"))
+    Identity::choose().map(Arc::new).map_err(no_user)
 }
+
+fn no_user(error: std::io::Error) -> Error {
+    Error::from(error).context("cannot find a user for the sandbox")
+}
+
+/// What is said of a process that its control group did not have enough memory for.
+const OUT_OF_MEMORY: &str =
+    "the tenant's processes together took more memory than their control group has, and were ended";
 
 fn too_many(plugins: usize) -> Error {
     Error::new(Kind::Config, format!("{plugins} plugins, and a sandbox has no more than {PLUGINS}"))
@@ -588,7 +630,7 @@ fn small(number: usize) -> u32 {
 }
 
 /// Compiles all plugins, as many at a time as there are processors.
-fn compile(plugins: Vec<Plugin>, identity: &Identity) -> Result<Vec<Compiled>> {
+fn compile(plugins: Vec<Plugin>, identity: &Arc<Identity>) -> Result<Vec<Compiled>> {
     let together = std::thread::available_parallelism().map_or(1, usize::from);
     let mut codes = Vec::with_capacity(plugins.len());
     for plugins in plugins.chunks(together) {
@@ -603,7 +645,14 @@ fn compile(plugins: Vec<Plugin>, identity: &Identity) -> Result<Vec<Compiled>> {
 impl Answer {
     fn fault(plugin: usize, interval: u64, reason: Reason, why: &str) -> Self {
         let outputs = vec![fault(reason, why)];
-        Self { plugin, interval, configure: false, outputs, used: Used::default() }
+        Self { plugin, interval, configure: false, outputs, used: Used::default(), ended: false }
+    }
+
+    /// The process was ended during a call. If the call was the one that ran, it used its deadline, as far as is known.
+    fn killed(plugin: usize, interval: u64, reason: Reason, why: &str, ran: Option<&Limits>) -> Self {
+        let deadline = ran.map_or(0, |limits| u64::try_from(limits.deadline.as_nanos()).unwrap_or(u64::MAX));
+        let used = Used { processor_ns: deadline, ..Used::default() };
+        Self { used, ended: true, ..Self::fault(plugin, interval, reason, why) }
     }
 }
 
@@ -652,9 +701,12 @@ impl Process {
             descriptors: small(files.len()),
             memory: SANDBOX_MEMORY.saturating_add(room.guest).saturating_add(room.code),
             cpu: None,
+            grouped: identity.group().is_some(),
         };
+        files.extend(identity.entrance().map_err(failed)?);
+        let out_of_memory = identity.out_of_memory();
         let child = spawn(Role::Sandbox, files, left).map_err(failed)?;
-        Ok(Self { child, channel, up: false })
+        Ok(Self { child, channel, up: false, out_of_memory })
     }
 
     fn end(&mut self) -> std::io::Result<ExitStatus> {

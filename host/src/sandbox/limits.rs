@@ -39,6 +39,13 @@ pub(super) const LOAD_WALL: Duration = Duration::from_secs(2);
 pub(super) const START_WALL: Duration = Duration::from_secs(30);
 /// A sandbox that never comes up, and one that was only killed as it did: starts in a row.
 pub(super) const STARTS: u32 = 3;
+/// What the processes of a control group take beside their private memory: the kernel's own for them, and files.
+pub(super) const GROUP_MEMORY: u64 = 64 << 20;
+/// A process that was taken over and makes others, which it can not: processes and threads of a group. A sandbox, a
+/// compiler and a symbolizer have two each at most, for a moment beside those that they replace.
+pub(super) const GROUP_PROCESSES: u32 = 16;
+/// A control group whose processes do not end.
+pub(super) const GROUP_WALL: Duration = Duration::from_secs(1);
 /// A spawner that hangs, and the daemon with it.
 pub(super) const SPAWNER_WALL: Duration = Duration::from_secs(10);
 
@@ -114,8 +121,8 @@ pub(super) const PACKET_BYTES: usize = 64 << 10;
 /// A message of many packets, made to be kept in the host's memory: all that an answer can have, and what frames it. A
 /// lower bound would have one plugin's answer, within its own limits, end the process of all.
 pub(super) const MESSAGE_BYTES: usize = OUTPUT_BYTES + LOG_LINES * TEXT_BYTES + (256 << 10);
-/// Descriptors of one message: what the process that needs most is started with.
-pub(super) const FILES: usize = 1 + SLOTS;
+/// Descriptors of one message: what the process that needs most is started with, and its control group's.
+pub(super) const FILES: usize = 1 + SLOTS + 1;
 /// Snapshots that are under way at once; a plugin that is late by more misses intervals.
 pub(super) const SLOTS: usize = 3;
 /// One interval's snapshots of all tables. Pages are taken when they are first written, so that only

@@ -29,11 +29,17 @@ pub(super) struct Left {
     pub(super) memory: u64,
     /// Seconds of processor time.
     pub(super) cpu: Option<u64>,
+    /// There is a control group to go into, by one more descriptor.
+    pub(super) grouped: bool,
 }
 
-/// Gives up the rest, once the descriptors are those that are left; [`last_thread`] has to follow.
-pub(super) fn enter(name: &std::ffi::CStr, left: Left) -> Result<(), String> {
+/// Goes into its control group, if there is one for it, and gives up the rest, once the descriptors are those that are
+/// left; [`last_thread`] has to follow.
+pub(super) fn enter(name: &std::ffi::CStr, left: Left, group: Option<OwnedFd>) -> Result<(), String> {
     let step = |what: &'static str| move |error: rustix::io::Errno| format!("cannot {what}: {error}");
+    if let Some(group) = group {
+        rustix::io::write(&group, b"0").map_err(step("go into its control group"))?;
+    }
     rustix::thread::set_name(name).map_err(step("set the process's name"))?;
     // Fails for the leader of a process group, which a spawned process is not.
     setsid().map_err(step("begin a session"))?;
@@ -129,6 +135,13 @@ pub(super) fn all_capabilities() -> impl Iterator<Item = CapabilitySet> {
     (0..u64::BITS)
         .map(|bit| CapabilitySet::from_bits_retain(1 << bit))
         .take_while(|one| rustix::thread::capability_is_in_bounding_set(*one).is_ok())
+}
+
+/// The descriptors that are left, and that by which this process goes into its control group, if there is one.
+pub(super) fn keep(left: Left) -> io::Result<(Vec<OwnedFd>, Option<OwnedFd>)> {
+    let mut files = keep_descriptors(left.descriptors + u32::from(left.grouped))?;
+    let group = if left.grouped { files.pop() } else { None };
+    Ok((files, group))
 }
 
 /// Closes every descriptor but the fixed ones, and owns those.

@@ -2,7 +2,7 @@
 //!
 //! In the order in which data passes: the host's handle is here, with what it believes of the answers in
 //! `answers`. `ring` and `channel` lead to a `process` that `spawn` started, `lockdown` stripped (with `landlock` and
-//! `seccomp`) and `child` runs; `compile` and `symbolize` are the other such processes. A daemon has them all started by a
+//! `seccomp`) and `child` runs, in a control group if there are any (`groups`); `compile` and `symbolize` are the other such processes. A daemon has them all started by a
 //! `spawner`. In the sandbox, `runner` gives each call of a
 //! plugin an instance in Wasmtime (`engine`), whose imports (`guest`) work on the call's own data (`call`, `view`,
 //! `questions`, `outputs`, `state`, `work`). `wire` is what crosses between the processes, `wit` what crosses into
@@ -32,6 +32,7 @@ mod channel;
 mod child;
 mod compile;
 mod engine;
+mod groups;
 mod guest;
 mod handle;
 mod landlock;
@@ -62,6 +63,8 @@ use arrow::datatypes::SchemaRef;
 
 use crate::error::Kind;
 use crate::event::Output;
+pub(crate) use groups::controllers as group_controllers;
+pub use groups::{Groups, start_groups};
 pub use handle::{Compiled, Compiler, Room, Sandbox};
 pub(crate) use limits::{COMPONENT_BYTES, SYMBOLIZE_PLACES, SYMBOLIZE_WALL};
 pub use process::{Spawner, start_spawner};
@@ -129,6 +132,9 @@ pub struct Answer {
     pub outputs: Vec<Output>,
     /// What the call used, as far as its process tells.
     pub used: Used,
+    /// Its process was ended during the call. Others that were under way have such an answer, too; the one that ran has
+    /// the first.
+    pub ended: bool,
 }
 
 /// The user as which a sandbox would run now; none where it would run as this process's own.
@@ -168,8 +174,8 @@ pub fn lock_down(
     beside: impl FnOnce() + Send + 'static,
 ) -> Result<Vec<OwnedFd>, String> {
     let files = lockdown::keep_descriptors(descriptors).map_err(|error| error.to_string())?;
-    let left = lockdown::Left { uid, descriptors, memory: limits::SANDBOX_MEMORY, cpu: None };
-    lockdown::enter(c"weir-attempts", left)?;
+    let left = lockdown::Left { uid, descriptors, memory: limits::SANDBOX_MEMORY, cpu: None, grouped: false };
+    lockdown::enter(c"weir-attempts", left, None)?;
     lockdown::beside(beside).map_err(|error| error.to_string())?;
     match locked {
         Locked::Unfiltered => {}

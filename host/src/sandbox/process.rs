@@ -157,9 +157,9 @@ impl Spawner {
 
     /// Has it start a process with these descriptors.
     pub(super) fn start(&'static self, role: Role, files: &[OwnedFd], left: Left) -> io::Result<Process> {
-        let Left { uid, descriptors, memory, cpu } = left;
+        let Left { uid, descriptors, memory, cpu, grouped } = left;
         let files: Vec<BorrowedFd<'_>> = files.iter().map(AsFd::as_fd).collect();
-        match self.ask(&Request::Start { role, uid, descriptors, memory, cpu }, &files)? {
+        match self.ask(&Request::Start { role, uid, descriptors, memory, cpu, grouped }, &files)? {
             // Its number is no other's before it is reaped, which is not before it is asked for.
             Reply::Started { pid } => match pidfd(pid) {
                 Ok(pidfd) => Ok(Process { pid, pidfd, parent: Parent::Spawner(self), status: None }),
@@ -278,7 +278,7 @@ mod tests {
     }
 
     fn left() -> Left {
-        Left { uid: Some(61184), descriptors: 1, memory: 1, cpu: None }
+        Left { uid: Some(61184), descriptors: 1, memory: 1, cpu: None, grouped: false }
     }
 
     /// It says so, and nothing waits for it.

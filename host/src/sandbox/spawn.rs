@@ -13,6 +13,7 @@ use command_fds::{CommandFdExt, FdMapping};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use serde::{Deserialize, Serialize};
 
+use super::groups::{self, Group};
 use super::lockdown::{self, FIRST_FD, Left};
 use super::process::{self, Process};
 
@@ -52,7 +53,9 @@ pub(super) fn spawn(role: Role, files: Vec<OwnedFd>, left: Left) -> io::Result<P
 pub(super) fn direct(role: Role, files: Vec<OwnedFd>, left: Left) -> io::Result<Child> {
     let number = |number: Option<u64>| number.map_or_else(String::new, |number| number.to_string());
     let (uid, descriptors) = (number(left.uid.map(u64::from)), left.descriptors.to_string());
-    exec(role, &[uid, descriptors, left.memory.to_string(), number(left.cpu)], files)
+    let mut arguments = vec![uid, descriptors, left.memory.to_string(), number(left.cpu)];
+    arguments.extend(left.grouped.then(|| "grouped".to_owned()));
+    exec(role, &arguments, files)
 }
 
 pub(super) fn exec(role: Role, arguments: &[String], files: Vec<OwnedFd>) -> io::Result<Child> {
@@ -106,9 +109,12 @@ pub(super) fn asked() -> Option<(Role, Option<Left>)> {
             descriptors: u32::try_from(number()??).ok()?,
             memory: number()??,
             cpu: number()?,
+            grouped: false,
         })
     };
-    Some((role, left()))
+    let left = left();
+    let grouped = arguments.next().is_some();
+    Some((role, left.map(|left| Left { grouped, ..left })))
 }
 
 /// The range that systemd gives to services with `DynamicUser=`: no person's, no package's, and no files'.
@@ -118,9 +124,13 @@ pub(super) const UIDS: std::ops::RangeInclusive<u32> = 61184..=65519;
 /// Those of other sandboxes of this process.
 static TAKEN: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
-/// A user of its own for a sandbox, given back when dropped.
+/// A user of its own for a sandbox, given back when dropped, and the control group of what runs as it, if there are
+/// such groups.
 #[derive(Debug)]
-pub(super) struct Identity(Option<u32>);
+pub(super) struct Identity {
+    uid: Option<u32>,
+    group: Option<Group>,
+}
 
 impl Identity {
     /// One that no process runs as and that has no name. None where that cannot be: then
@@ -131,7 +141,7 @@ impl Identity {
             None => changes_users(rustix::thread::capabilities(None)?.effective),
         };
         if !able {
-            return Ok(Self(None));
+            return Ok(Self { uid: None, group: None });
         }
         let mut used = running_users()?;
         used.extend(named_users());
@@ -144,17 +154,37 @@ impl Identity {
             .find(|uid| !used.contains(uid) && !taken.contains(uid))
             .ok_or_else(|| io::Error::other("every user from 61184 to 65519 is in use"))?;
         taken.insert(free);
-        Ok(Self(Some(free)))
+        Ok(Self { uid: Some(free), group: None })
+    }
+
+    /// With a group of its own, if there are groups, for so much private memory of all its processes.
+    pub(super) fn within(mut self, name: &str, memory: u64) -> io::Result<Self> {
+        self.group = groups::make(name, groups::with_overhead(memory))?;
+        Ok(self)
     }
 
     pub(super) fn uid(&self) -> Option<u32> {
-        self.0
+        self.uid
+    }
+
+    pub(super) fn group(&self) -> Option<&Group> {
+        self.group.as_ref()
+    }
+
+    /// The last descriptor of what is started in the group.
+    pub(super) fn entrance(&self) -> io::Result<Option<OwnedFd>> {
+        self.group.as_ref().map(Group::entrance).transpose()
+    }
+
+    /// Processes of the group that were killed so far because all together took too much memory.
+    pub(super) fn out_of_memory(&self) -> u64 {
+        self.group.as_ref().map_or(0, Group::out_of_memory)
     }
 }
 
 impl Drop for Identity {
     fn drop(&mut self) {
-        if let Some(uid) = self.0 {
+        if let Some(uid) = self.uid {
             TAKEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&uid);
         }
     }

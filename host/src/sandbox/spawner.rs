@@ -41,6 +41,7 @@ pub(super) enum Request {
         descriptors: u32,
         memory: u64,
         cpu: Option<u64>,
+        grouped: bool,
     },
     Kill {
         pid: u32,
@@ -126,8 +127,8 @@ impl Spawner {
         let unknown = |pid: u32| format!("{pid} is not one of its processes");
         let failed = |error: io::Error| error.to_string();
         match request {
-            Request::Start { role, uid, descriptors, memory, cpu } => {
-                let left = Left { uid, descriptors, memory, cpu };
+            Request::Start { role, uid, descriptors, memory, cpu, grouped } => {
+                let left = Left { uid, descriptors, memory, cpu, grouped };
                 self.check(role, left, files.len())?;
                 let child = spawn::direct(role, files, left).map_err(failed)?;
                 let pid = child.id();
@@ -163,8 +164,9 @@ impl Spawner {
         if left.uid.is_some() != self.changes_users || left.uid.is_some_and(|uid| !UIDS.contains(&uid)) {
             return Err(format!("{:?} is no user for a process that it starts", left.uid));
         }
-        if !(1..=FILES).contains(&files) || files != left.descriptors as usize {
-            return Err(format!("{files} descriptors came, and not {}", left.descriptors));
+        let expected = left.descriptors as usize + usize::from(left.grouped);
+        if !(1..=FILES).contains(&files) || files != expected {
+            return Err(format!("{files} descriptors came, and not {expected}"));
         }
         Ok(())
     }
@@ -192,7 +194,18 @@ mod tests {
 
     #[test]
     fn what_the_daemon_does_not_ask_for_is_refused() {
-        let start = |role, uid, descriptors| Request::Start { role, uid, descriptors, memory: 0, cpu: None };
+        let start = |role, uid, descriptors| Request::Start {
+            role,
+            uid,
+            descriptors,
+            memory: 0,
+            cpu: None,
+            grouped: false,
+        };
+        let grouped = |uid, descriptors| {
+            let (role, memory, cpu) = (Role::Sandbox, 0, None);
+            Request::Start { role, uid, descriptors, memory, cpu, grouped: true }
+        };
         let (some, many) = (Some(*UIDS.start()), FILES + 1);
         for (changes_users, came, request, why) in [
             (true, 1, start(Role::Spawner, some, 1), "it starts no other spawner"),
@@ -203,7 +216,8 @@ mod tests {
             (true, 0, start(Role::Sandbox, some, 0), "0 descriptors came"),
             (true, 1, start(Role::Sandbox, some, 2), "1 descriptors came"),
             (true, 2, start(Role::Sandbox, some, 1), "2 descriptors came"),
-            (true, many, start(Role::Sandbox, some, many as u32), "5 descriptors came"),
+            (true, many, start(Role::Sandbox, some, many as u32), "6 descriptors came"),
+            (true, 1, grouped(some, 1), "1 descriptors came, and not 2"),
             (true, 0, Request::Kill { pid: 1 }, "1 is not one of its processes"),
             (true, 0, Request::Reap { pid: 1 }, "1 is not one of its processes"),
             (true, 0, Request::Abandon { pid: 1 }, "1 is not one of its processes"),

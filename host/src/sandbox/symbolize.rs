@@ -108,15 +108,18 @@ impl Symbolizers {
         } else {
             let identity = match &mut self.identity {
                 Some(identity) => identity,
-                none => none.insert(Identity::choose()?),
+                none => none.insert(Identity::choose()?.within("symbolizer", SYMBOLIZE_MEMORY)?),
             };
             let left = Left {
                 uid: identity.uid(),
                 descriptors: 1,
                 memory: SYMBOLIZE_MEMORY,
                 cpu: Some(SYMBOLIZE_CPU.as_secs()),
+                grouped: identity.group().is_some(),
             };
-            Some(spawn(Role::Symbolizer, vec![theirs], left)?)
+            let mut files = vec![theirs];
+            files.extend(identity.entrance()?);
+            Some(spawn(Role::Symbolizer, files, left)?)
         };
         Ok(Symbolizer { channel, process })
     }
@@ -254,11 +257,11 @@ fn fits(functions: &[String]) -> bool {
 
 /// The symbolizer process.
 pub(super) fn main(left: Left) -> Result<(), ()> {
-    let files = lockdown::keep_descriptors(left.descriptors).map_err(drop)?;
+    let (files, group) = lockdown::keep(left).map_err(drop)?;
     let [socket]: [OwnedFd; 1] = files.try_into().map_err(drop)?;
     let mut channel = Channel::taking_files(socket);
-    let prepared =
-        lockdown::enter(c"weir-symbolizer", left).and_then(|()| lockdown::last_thread(Work::Symbolize));
+    let prepared = lockdown::enter(c"weir-symbolizer", left, group)
+        .and_then(|()| lockdown::last_thread(Work::Symbolize));
     match prepared {
         Ok(()) => serve(&mut channel),
         Err(reason) => channel.send(&Said::Unfit(reason), Until::Ever).map_err(drop),

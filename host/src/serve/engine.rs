@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::audit::Audit;
 use super::job::{Change, Job, JobPlugin, JobTable, Starting, Wanted};
 use super::protocol::{self, Answer};
-use super::status::Status;
+use super::status::{ControlGroups, Status};
 use super::store::{Kept, Note, Store};
 use super::stream::{ROOM, Stream};
 use super::tenant::TenantState;
@@ -71,6 +71,7 @@ pub(super) struct Engine {
     pub(super) intervals: u64,
     /// Jobs and tables that there have been, for names that are not given twice.
     serial: u64,
+    pub(super) control_groups: ControlGroups,
     /// Of a daemon before this one: when it was last there.
     pub(super) last_seen: Option<SystemTime>,
 }
@@ -86,6 +87,7 @@ impl Engine {
             tenants: BTreeMap::new(),
             intervals: 0,
             serial: 0,
+            control_groups: ControlGroups::default(),
             last_seen: None,
         })
     }
@@ -150,6 +152,7 @@ impl Engine {
             schema: 1,
             intervals: self.intervals,
             interval_ns: crate::event::nanoseconds(self.interval),
+            control_groups: self.control_groups.clone(),
             tenants: tenants.map(|(name, state)| state.status(name, all)).collect(),
         })
     }
@@ -222,7 +225,7 @@ impl Engine {
             self.audit.note(peer, Some(&name), action, &codes, &details);
             return Err(Box::new(Answer::Refused(refused)));
         }
-        let compiler = (!wanted.plugins.is_empty()).then(|| state.compiler()).transpose();
+        let compiler = (!wanted.plugins.is_empty()).then(|| state.compiler(&name)).transpose();
         compiler.map_err(failed)
     }
 

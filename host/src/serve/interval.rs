@@ -105,9 +105,9 @@ impl Engine {
                     // answered was the one which ran.
                     let mut blamed = false;
                     for answer in answers {
-                        let killed = has_fault(&answer.outputs, "killed");
-                        self.answer(&tenant, answer, !(killed && blamed));
-                        blamed |= killed;
+                        let ended = answer.ended;
+                        self.answer(&tenant, answer, !(ended && blamed));
+                        blamed |= ended;
                     }
                 }
                 Err(error) => self.give_up(&tenant, &error),
@@ -233,8 +233,4 @@ fn place(state: &TenantState, plugin: usize) -> Option<(String, usize)> {
         let place = job.plugins.iter().position(|running| running.number == plugin)?;
         Some((name.clone(), place))
     })
-}
-
-fn has_fault(outputs: &[Output], wanted: &str) -> bool {
-    outputs.iter().any(|output| matches!(output, Output::Fault { reason, .. } if reason == wanted))
 }

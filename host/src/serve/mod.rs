@@ -50,6 +50,7 @@ use audit::Audit;
 use connection::Line;
 use engine::Engine;
 use job::{Wanted, WantedPlugin};
+use status::ControlGroups;
 use store::Store;
 use stream::Stream;
 
@@ -83,6 +84,9 @@ pub(crate) fn serve(options: &Options) -> Result<()> {
     let mut engine = Engine::new(interval, policy, Audit::open(options.audit.as_deref())?)?;
     let (listener, made) = listener(&options.socket)?;
     take_descriptors()?;
+    // Before there is a process or a thread that would be elsewhere.
+    let groups = sandbox::start_groups();
+    engine.control_groups = told(&groups);
     let spawner = sandbox::start_spawner()?;
     // A thread that had begun before would keep everything.
     privileges::drop_others()?;
@@ -152,11 +156,29 @@ pub(crate) fn serve(options: &Options) -> Result<()> {
         }
     };
     drop(sd_notify::notify(false, &[NotifyState::Stopping]));
-    engine.close()?;
+    let closed = engine.close();
+    drop(engine);
+    if let Ok(groups) = groups {
+        groups.end();
+    }
+    closed?;
     if made {
         drop(std::fs::remove_file(&options.socket));
     }
     lost.map_or(Ok(()), Err)
+}
+
+/// What there is of control groups; said, if it is not all.
+fn told(groups: &std::result::Result<&sandbox::Groups, String>) -> ControlGroups {
+    let (controllers, lacking) = match groups {
+        Ok(groups) if groups.lacking().is_empty() => (groups.controllers(), None),
+        Ok(groups) => (groups.controllers(), Some(format!("there is no {}", groups.lacking().join(", no ")))),
+        Err(why) => (&[][..], Some(why.clone())),
+    };
+    if let Some(why) = &lacking {
+        say(&format!("control groups do not bound all that they could, and resource limits do: {why}"));
+    }
+    ControlGroups { controllers: controllers.iter().map(|name| (*name).to_owned()).collect(), lacking }
 }
 
 fn policy(options: &Options) -> Result<Policy> {

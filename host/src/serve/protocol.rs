@@ -21,7 +21,7 @@ use crate::sandbox::{decode, encode};
 use crate::snapshot::{Coverage, Interval, Snapshot};
 
 /// Changes with every change of what follows: client and daemon are of one build, or say that they are not.
-const GREETING: [u8; 8] = *b"weir\0\0\0\x01";
+const GREETING: [u8; 8] = *b"weir\0\0\0\x02";
 /// A question that is made to fill memory: a configuration has no more, and names are short.
 pub(super) const QUESTION_BYTES: usize = 2 << 20;
 /// An answer. The daemon is trusted, but a length may be anything where no daemon answers.

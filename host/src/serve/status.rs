@@ -14,8 +14,18 @@ pub(crate) struct Status {
     /// Of the daemon, since it started.
     pub(crate) intervals: u64,
     pub(crate) interval_ns: u64,
+    pub(crate) control_groups: ControlGroups,
     /// Those that whoever asks may see.
     pub(crate) tenants: Vec<TenantStatus>,
+}
+
+/// What bounds a tenant's processes beside their own limits.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct ControlGroups {
+    /// Those that are used.
+    pub(crate) controllers: Vec<String>,
+    /// Why not all of them are.
+    pub(crate) lacking: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,6 +36,8 @@ pub(crate) struct TenantStatus {
     /// Sandbox processes that had to be replaced.
     pub(crate) replaced: u64,
     pub(crate) sandbox: Option<u32>,
+    /// The folder of the control group that its sandbox is in.
+    pub(crate) control_group: Option<String>,
     pub(crate) jobs: Vec<JobStatus>,
 }
 

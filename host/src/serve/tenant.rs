@@ -131,7 +131,7 @@ impl TenantState {
     }
 
     /// The sandbox's compiler; the sandbox is started if it has to be.
-    pub(super) fn compiler(&mut self) -> Result<Compiler> {
+    pub(super) fn compiler(&mut self, name: &str) -> Result<Compiler> {
         let guest = self.grant.as_ref().map_or(GUEST, |tenant| tenant.grant.limits.memory.min(GUEST));
         // The room of one is that of the policy at its start.
         if self.guest != guest && self.jobs.values().all(|job| job.plugins.is_empty()) {
@@ -141,7 +141,7 @@ impl TenantState {
             Some(sandbox) => sandbox,
             none => {
                 self.guest = guest;
-                none.insert(Sandbox::empty(Room { guest, code: CODE })?)
+                none.insert(Sandbox::of_tenant(name, Room { guest, code: CODE })?)
             }
         };
         Ok(sandbox.compiler())
@@ -216,11 +216,13 @@ impl TenantState {
 
     pub(super) fn status(&self, name: &str, to_operator: bool) -> TenantStatus {
         let whole = to_operator || self.knows_costs();
+        let group = self.sandbox.as_ref().and_then(Sandbox::group);
         TenantStatus {
             tenant: name.to_owned(),
             refused: self.refused,
             replaced: self.replaced,
             sandbox: self.sandbox.as_ref().map(Sandbox::pid),
+            control_group: group.map(|group| group.display().to_string()),
             jobs: self.jobs.iter().map(|(name, job)| job.status(name, whole)).collect(),
         }
     }

@@ -59,6 +59,7 @@ pub(super) fn features(kernel: &Kernel, held: CapabilitySet) -> Vec<Finding> {
         missed(),
         locked_memory(held),
         sandbox_user(),
+        control_groups(),
         landlock(),
     ]
 }
@@ -168,6 +169,18 @@ fn sandbox_user() -> Finding {
             .why("this process cannot become one of them, and plugins run as the same user as Weir")
             .help("run with CAP_SETUID and CAP_SETGID, in a user namespace that has those users"),
         Err(error) => Finding::new(Verdict::No, NAME, about).why(error.to_string()),
+    }
+}
+
+fn control_groups() -> Finding {
+    const NAME: &str = "control groups";
+    let about = "bounds on all processes of a tenant of `weir serve` together, beside their resource limits";
+    match sandbox::group_controllers() {
+        Ok((_, lacking)) if lacking.is_empty() => Finding::new(Verdict::Ok, NAME, about),
+        Ok((_, lacking)) => Finding::new(Verdict::No, NAME, about)
+            .why(format!("those of version 2 have no controller {}", lacking.join(", ")))
+            .help("boot with systemd.unified_cgroup_hierarchy=1, and without cgroup_disable="),
+        Err(error) => Finding::new(Verdict::No, NAME, about).why(error),
     }
 }
 

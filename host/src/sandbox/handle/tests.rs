@@ -31,16 +31,17 @@ fn called() -> (Sandbox, Channel) {
     ring.lend(0, 2);
     let (channel, theirs) = Channel::pair().unwrap();
     let child = Command::new("sleep").arg("1000").spawn().unwrap();
-    let process = Process { child: process::Process::child(child).unwrap(), channel, up: true };
+    let process =
+        Process { child: process::Process::child(child).unwrap(), channel, up: true, out_of_memory: 0 };
     let sandbox = Sandbox {
         plugins,
         next_plugin: 2,
         tables: BTreeMap::new(),
         next_table: 0,
         room: Room { guest: 0, code: 0 },
-        compiler: Compiler::new(choose_user().unwrap()),
         ring,
         process,
+        compiler: Compiler::new(choose_user().unwrap()),
         failed_starts: 0,
         ready: Vec::new(),
         skipped: 0,
@@ -69,6 +70,9 @@ fn assert_killed(mut sandbox: Sandbox, what: &str) {
         })
         .collect();
     assert_eq!(reasons, [(0, 5, "killed"), (1, 5, "killed")], "{what}");
+    // The first ran, for as long as it might, as far as is known.
+    let used: Vec<_> = answers.iter().map(|answer| (answer.used.processor_ns, answer.ended)).collect();
+    assert_eq!(used, [(100_000_000, true), (0, true)], "{what}");
     assert_ne!(sandbox.pid(), before, "{what}");
     assert!(!std::path::Path::new(&format!("/proc/{before}")).exists(), "{what}: it lives on");
     assert!(sandbox.idle() && sandbox.ring.free() == Some(0), "{what}");
@@ -80,7 +84,14 @@ fn what_was_asked_for_is_believed() {
     channel.send(&answered(1, 5, Vec::new()), Until::Now).unwrap();
     assert_eq!(
         sandbox.answers().unwrap(),
-        [Answer { plugin: 1, interval: 5, configure: false, outputs: Vec::new(), used: Used::default() }]
+        [Answer {
+            plugin: 1,
+            interval: 5,
+            configure: false,
+            outputs: Vec::new(),
+            used: Used::default(),
+            ended: false,
+        }]
     );
     assert!(!sandbox.idle());
     channel.send(&answered(0, 5, Vec::new()), Until::Now).unwrap();
