@@ -3,6 +3,7 @@
 use std::process::{self, Command};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use weir::error::Kind;
 use weir_tests::events::{NOWHERE, call, cpus, name_thread, on_cpu, pin, read_zeros, seek, touch_pages};
 use weir_tests::look::{by_text, maybe_numbers, numbers};
@@ -63,6 +64,28 @@ fn tracepoints_of_every_kind_find_their_arguments() {
     let exit = &snapshots[4].rows;
     assert_eq!((numbers(exit, "n"), numbers(exit, "sum")), (vec![10], vec![90]));
     assert_eq!(numbers(exit, "whence"), [-9]);
+}
+
+/// Of whomever they are.
+#[test]
+fn the_65th_program_at_a_tracepoint_is_refused_with_what_helps() {
+    let tables = |on: &str| {
+        let table = |number| {
+            format!(
+                "[tables.t{number}]\non = \"{on}\"\nwhere = \"pid == {number}\"\nshow = {{ n = \"count()\" }}\n"
+            )
+        };
+        (1..=65).map(table).collect::<String>()
+    };
+    // Some twenty for each table.
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
+        .expect("a soft limit can be raised");
+    let error = refusal(&tables("tracepoint:sched:sched_process_exit"));
+    assert_eq!(error.kind, Kind::Unavailable, "{error}");
+    assert!(error.message.contains("64 programs are attached there already"), "{error}");
+    assert!(error.help.as_ref().is_some_and(|help| help.contains("use rawtracepoint:")), "{error}");
+    drop(attach(&tables("rawtracepoint:sched_process_exit")));
 }
 
 /// Attaches what this kernel has to have if it has kprobes, or functions that can be attached to; nothing, with what is

@@ -72,14 +72,11 @@ fn rounds(here: u64, emulated_there: u64) -> u64 {
 
 /// A plugin that was built, or none where there are no compilers.
 fn plugin(name: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("WEIR_PLUGINS")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/plugins"), PathBuf::from);
-    let path = folder.join(name).with_extension("wasm");
-    if path.exists() {
-        return Some(path);
+    let path = weir_tests::plugin(name);
+    if path.is_none() {
+        not_run(&format!("a daemon's plugin {name}"), "no plugins were built for this kernel");
     }
-    not_run(&format!("a daemon's plugin {name}"), "no plugins were built for this kernel");
-    None
+    path
 }
 
 /// Makes calls as a user, each of which one probe counts, until it is dropped.
@@ -521,15 +518,68 @@ fn a_daemon_that_was_killed_goes_on_and_says_what_it_has_missed() {
     }
     let output = daemon.weir(A, &["stop", "job"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    // Written by a thread that nobody waits for.
-    let start = Instant::now();
-    while daemon.path("state/jobs/a.job").exists() {
-        assert!(start.elapsed() < patience(), "it is still kept");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    assert!(!daemon.path("state/jobs/a.job").exists(), "what is said to be stopped is kept no more");
     daemon.kill_and_start_again();
     daemon.wait_for("an interval is over", |status| status["intervals"].as_u64() >= Some(1));
     assert_eq!(job(&daemon.status(0), "a", "job"), None, "what was stopped stays so");
+    daemon.stop();
+}
+
+#[test]
+fn a_job_that_cannot_be_begun_again_is_told_of_and_takes_its_room_until_it_is_stopped() {
+    let Some(top) = plugin("top") else { return };
+    let mut daemon = Daemon::start(None, POLICY);
+    let config = daemon.write("tables.toml", &(table("t", "") + &slow()));
+    daemon.start_job(A, &top, &config, "job");
+    daemon.start_job(B, &top, &config, "job");
+    daemon.wait_for("they are kept", |_| {
+        ["a", "b"].iter().all(|tenant| daemon.path(&format!("state/jobs/{tenant}.job/.job")).exists())
+    });
+    daemon.kill();
+    // Room for one plugin, and no table may have `pid` any more; of the other tenant there is nothing left.
+    let bytes = std::fs::metadata(&top).expect("it is there").len();
+    let policy = POLICY.replacen("\"comm\", \"pid\", ", "\"comm\", ", 1).replacen(
+        "10MiB",
+        &format!("{}B", bytes + bytes / 2),
+        1,
+    );
+    let policy = policy.split("[tenants.b]").next().expect("there is a first part").to_owned();
+    daemon.write("policy.toml", &policy);
+    daemon.start_again();
+    let why = |status: &Value, tenant: &str| {
+        job(status, tenant, "job").and_then(|job| Some(job["not_restored"].as_str()?.to_owned()))
+    };
+    let status = daemon
+        .wait_for("they are told of", |status| why(status, "a").is_some() && why(status, "b").is_some());
+    assert!(why(&status, "a").expect("it is there").contains("field: table `t`: pid"), "{status:#}");
+    assert!(why(&status, "b").expect("it is there").contains("is of no tenant"), "{status:#}");
+    assert_eq!(why(&daemon.status(A), "a"), why(&status, "a"));
+    let output = daemon.weir(A, &["tables"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("not begun again: it is refused: field"), "{text}");
+
+    let other = table("t", "")
+        .replace("pid = \"pid\"", "comm = \"comm\"")
+        .replace(&format!(" && pid == {}", std::process::id()), "");
+    let config = daemon.write("tables.toml", &(other + &slow()));
+    let start =
+        || daemon.weir(A, &["start", top.to_str().expect("a plain path"), "-c", &config, "--name", "new"]);
+    let output = start();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(77) && error.contains("\n  disk: "), "{error}");
+    let stop = |uid, job: &str| {
+        let output = daemon.weir(uid, &["stop", job]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    stop(A, "job");
+    assert!(!daemon.path("state/jobs/a.job").exists());
+    let output = start();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // Nobody else can.
+    stop(0, "b/job");
+    assert!(!daemon.path("state/jobs/b.job").exists());
+    let status = daemon.status(0);
+    assert!(job(&status, "a", "job").is_none() && job(&status, "b", "job").is_none(), "{status:#}");
     daemon.stop();
 }
 

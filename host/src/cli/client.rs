@@ -324,6 +324,9 @@ pub(super) fn status(show: &Show) -> Result<()> {
             if let Some((from, to)) = &job.not_covered {
                 text.push_str(&format!("; not counted from {from} to {to}"));
             }
+            if let Some(why) = &job.not_restored {
+                text.push_str(&format!("; not begun again: {}", on_one_line(why)));
+            }
             text.push('\n');
         }
     }
@@ -333,6 +336,12 @@ pub(super) fn status(show: &Show) -> Result<()> {
 fn json(value: &impl serde::Serialize) -> Result<()> {
     let text = serde_json::to_string(value).map_err(|error| Error::new(Kind::Software, error.to_string()))?;
     answer(&format!("{text}\n"))
+}
+
+/// What has lines, such as an error, on one of them.
+fn on_one_line(text: &str) -> String {
+    let lines: Vec<_> = text.lines().map(str::trim).collect();
+    guard(&lines.join("; ")).into_owned()
 }
 
 /// Columns, each as wide as it has to be.
@@ -359,6 +368,12 @@ pub(super) fn tables(show: &Show) -> Result<()> {
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for tenant in &status.tenants {
         for job in &tenant.jobs {
+            if let Some(why) = &job.not_restored {
+                let what = format!("not begun again: {}", on_one_line(why));
+                let mut row = vec!["-".to_owned(); head.len()];
+                (row[0], row[1], row[6]) = (tenant.tenant.clone(), job.job.clone(), what);
+                rows.push(row);
+            }
             rows.extend(job.tables.iter().map(|table| {
                 let account = &table.account;
                 let unsure = if account.missed_reliable { "" } else { "?" };

@@ -274,6 +274,11 @@ pub(super) fn attach_error(attach: &Attach, error: &io::Error) -> Error {
             }
             _ => perf_permission(&format!("attaching to {attach}")),
         },
+        // BPF_TRACE_MAX_PROGS in kernel/trace/bpf_trace.c, of whoever they are.
+        Some(Errno::TOOBIG) => unavailable(format!(
+            "{attach} cannot be attached to: 64 programs are attached there already, and the kernel takes no more"
+        ))
+        .help("stop another table at this point, or use rawtracepoint: or tp_btf:, which have no such bound"),
         Some(Errno::NOENT | Errno::NODEV) => {
             unavailable(format!("this kernel has no {attach}")).help(alternative(attach))
         }

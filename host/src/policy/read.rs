@@ -96,13 +96,14 @@ fn digest(piece: &Piece<'_>) -> Result<Digest> {
 }
 
 fn keys(pieces: &[Piece<'_>]) -> Result<Keys> {
+    let mut keys = Keys::default();
     for piece in pieces {
-        Keys::parse([piece.text]).map_err(|wrong| {
+        keys.add(piece.text).map_err(|wrong| {
             let error = piece.error(wrong.message);
             wrong.help.map_or(error.clone(), |help| error.help(help))
         })?;
     }
-    Keys::parse(pieces.iter().map(|piece| piece.text))
+    Ok(keys)
 }
 
 fn user(piece: &Piece<'_>) -> Result<u32> {

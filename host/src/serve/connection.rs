@@ -55,7 +55,7 @@ impl Line {
     }
 
     /// False if there is no engine any more.
-    fn ask(&self, command: Command) -> bool {
+    pub(super) fn ask(&self, command: Command) -> bool {
         let sent = self.commands.send(command).is_ok();
         self.ring();
         sent

@@ -12,7 +12,7 @@ use super::protocol::{self, Answer};
 use super::status::{ControlGroups, Status};
 use super::store::{Kept, Note, Store};
 use super::stream::{ROOM, Stream};
-use super::tenant::TenantState;
+use super::tenant::{Lost, TenantState};
 use crate::error::{Error, Kind, Result};
 use crate::kernel::Tables;
 use crate::policy::{OPERATOR, Peer, Policy, Tenant};
@@ -53,6 +53,13 @@ pub(super) enum Command {
         wanted: Arc<Wanted>,
         compiled: Vec<Compiled>,
         stream: Stream,
+    },
+    /// A job of a daemon before this one cannot be begun again. It stays on disk until somebody stops it.
+    Lost {
+        tenant: String,
+        job: String,
+        bytes: u64,
+        why: String,
     },
     /// The client of a connection is gone, or wants no more.
     Closed {
@@ -114,6 +121,7 @@ impl Engine {
                     Ok(_) => self.begin(&peer, &wanted, compiled, stream),
                 }
             }
+            Command::Lost { tenant, job, bytes, why } => self.lost(tenant.into(), job, bytes, why),
             Command::Closed { stream } => self.closed(stream),
         }
     }
@@ -182,16 +190,34 @@ impl Engine {
         }
     }
 
-    fn stop(&mut self, peer: &Peer, job: &str, mut stream: Stream) {
-        let tenant = match self.state(peer) {
-            Ok((name, state)) if state.jobs.contains_key(job) => name,
-            Ok(_) => return stream.put(no_job(job)),
+    fn stop(&mut self, peer: &Peer, asked: &str, mut stream: Stream) {
+        let own = match self.state(peer) {
+            Ok((name, _)) => name,
             Err(denied) => return stream.put(*denied),
         };
+        // Of a tenant that the policy has no more, nobody else can stop what is left.
+        let (tenant, job) = match asked.split_once('/') {
+            Some((tenant, job)) if *own == *OPERATOR => (tenant.into(), job),
+            _ => (own, asked),
+        };
+        let Some(state) = self.tenants.get_mut(&tenant) else { return stream.put(no_job(asked)) };
+        if state.lost.remove(job).is_none() && !state.jobs.contains_key(job) {
+            return stream.put(no_job(asked));
+        }
         self.end(&tenant, job);
-        self.store.note(Note::Forget { tenant: tenant.clone(), job: job.to_owned() });
         self.audit.note(peer, Some(&tenant), ("stop", Some(job)), &["done"], &[]);
-        stream.put(Answer::Done(format!("{job} is stopped")));
+        let answer = Answer::Done(format!("{asked} is stopped"));
+        let asked = Some(Box::new((stream, answer)));
+        self.store.note(Note::Forget { tenant, job: job.to_owned(), asked });
+    }
+
+    fn lost(&mut self, tenant: Arc<str>, job: String, bytes: u64, why: String) {
+        let grant = self.policy.tenants().find(|granted| granted.name == tenant).cloned();
+        let state = self.tenants.entry(tenant).or_insert_with(|| TenantState::new(grant));
+        // Somebody may have begun another one of the name meanwhile.
+        if !state.jobs.contains_key(&job) {
+            state.lost.insert(job, Lost { bytes, why });
+        }
     }
 
     /// What is too much of a job, or else what compiles its plugins, if it has any.
@@ -424,6 +450,8 @@ impl Engine {
             job.client = Some(stream);
         }
         if let Some(job) = keep {
+            // In its place on disk, too.
+            state.lost.remove(name);
             self.store.note(Note::Keep { tenant: tenant.clone(), job });
         }
         self.remove(tenant, name, &change.old_tables, &change.old_plugins);

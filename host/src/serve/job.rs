@@ -243,6 +243,7 @@ impl Job {
             job: name.to_owned(),
             kept: self.kept,
             not_covered: self.not_covered.map(|(from, to)| (time(from), time(to))),
+            not_restored: None,
             tables: self.lasting_tables().map(|table| table.status(whole)).collect(),
             plugins: self.lasting_plugins().map(JobPlugin::status).collect(),
         }

@@ -48,7 +48,7 @@ use crate::probe::Kernel;
 use crate::sandbox;
 use audit::Audit;
 use connection::Line;
-use engine::Engine;
+use engine::{Command, Engine};
 use job::{Wanted, WantedPlugin};
 use status::ControlGroups;
 use store::Store;
@@ -221,7 +221,11 @@ fn begin_own(line: &Line, wanted: Wanted) -> Result<()> {
     let peer = Peer { pid: std::process::id(), uid: 0, gids: Vec::new(), cgroup: None };
     let line = line.clone();
     // Plugins take seconds to compile.
-    let begin = move || tell(CONFIGURATION, &line, peer, wanted);
+    let begin = move || {
+        if let Err(why) = begin(&line, peer, wanted) {
+            say(&format!("{CONFIGURATION}: {why}"));
+        }
+    };
     std::thread::Builder::new().name("weir-configure".to_owned()).spawn(begin)?;
     Ok(())
 }
@@ -232,22 +236,26 @@ fn restore(line: &Line, kept: Vec<store::Found>) -> Result<()> {
         return Ok(());
     }
     let line = line.clone();
-    let begin = move || {
-        for (peer, start, components) in kept {
-            let name = start.name.clone().unwrap_or_default();
-            let kernel = if peer.uid == 0 { Kernel::running() } else { Kernel::without_programs() };
-            match connection::wanted(start, components, &kernel) {
-                Ok(wanted) => tell(&name, &line, peer, Wanted { restored: true, ..wanted }),
-                Err(error) => say(&format!("{name}: {error}")),
+    let restore = move || {
+        for store::Found { tenant, job, bytes, read } in kept {
+            let begun = read.and_then(|(peer, start, components)| {
+                let kernel = if peer.uid == 0 { Kernel::running() } else { Kernel::without_programs() };
+                let wanted =
+                    connection::wanted(start, components, &kernel).map_err(|error| error.to_string())?;
+                begin(&line, peer, Wanted { restored: true, ..wanted })
+            });
+            if let Err(why) = begun {
+                say(&format!("{job} of {tenant}: {why}"));
+                line.ask(Command::Lost { tenant, job, bytes, why });
             }
         }
     };
-    std::thread::Builder::new().name("weir-restore".to_owned()).spawn(begin)?;
+    std::thread::Builder::new().name("weir-restore".to_owned()).spawn(restore)?;
     Ok(())
 }
 
-/// Has a job begun for nobody, and says what went wrong.
-fn tell(name: &str, line: &Line, peer: Peer, wanted: Wanted) {
+/// Has a job begun for nobody. What went wrong, if anything did.
+fn begin(line: &Line, peer: Peer, wanted: Wanted) -> std::result::Result<(), String> {
     use protocol::Answer;
     let (stream, answers) = Stream::new(u64::MAX);
     let first = match connection::ask(line, peer, wanted, stream) {
@@ -255,11 +263,12 @@ fn tell(name: &str, line: &Line, peer: Peer, wanted: Wanted) {
         Err(denied) => Some(*denied),
     };
     match first {
-        Some(Answer::Failed(error)) => say(&format!("{name}: {error}")),
+        Some(Answer::Failed(error)) => Err(error.to_string()),
         Some(Answer::Refused(refused)) => {
-            refused.iter().for_each(|(code, what)| say(&format!("{name} is refused: {code}: {what}")));
+            let refused: Vec<_> = refused.iter().map(|(code, what)| format!("{code}: {what}")).collect();
+            Err(format!("it is refused: {}", refused.join("; ")))
         }
-        _ => {}
+        _ => Ok(()),
     }
 }
 

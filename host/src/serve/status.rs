@@ -48,6 +48,8 @@ pub(crate) struct JobStatus {
     pub(crate) kept: bool,
     /// The time, in RFC 3339, between a daemon's end and its successor's start, in which nothing was counted.
     pub(crate) not_covered: Option<(String, String)>,
+    /// Why it is there no more since the daemon was started again. It takes room on the disk until it is stopped.
+    pub(crate) not_restored: Option<String>,
     pub(crate) tables: Vec<TableStatus>,
     pub(crate) plugins: Vec<PluginStatus>,
 }

@@ -18,7 +18,8 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::job::WantedPlugin;
-use super::protocol::{Asked, Start, Upload};
+use super::protocol::{Answer, Asked, Start, Upload};
+use super::stream::Stream;
 use crate::error::{Error, Kind, Result};
 use crate::policy::Peer;
 use crate::trust::Digest;
@@ -26,8 +27,16 @@ use crate::trust::Digest;
 #[derive(Debug)]
 pub(super) enum Note {
     Alive(SystemTime),
-    Keep { tenant: Arc<str>, job: Box<Kept> },
-    Forget { tenant: Arc<str>, job: String },
+    Keep {
+        tenant: Arc<str>,
+        job: Box<Kept>,
+    },
+    /// Whoever asked for that is answered when it is done.
+    Forget {
+        tenant: Arc<str>,
+        job: String,
+        asked: Option<Box<(Stream, Answer)>>,
+    },
 }
 
 /// A job that goes on without a client.
@@ -50,8 +59,16 @@ struct Written {
     plugins: Vec<String>,
 }
 
-/// A job as it was found: who began it, what for, and the bytes of its plugins.
-pub(super) type Found = (Peer, Start, Vec<Vec<u8>>);
+/// A job as it was found.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) tenant: String,
+    pub(super) job: String,
+    /// What it takes of the disk.
+    pub(super) bytes: u64,
+    /// Who began it, what for, and the bytes of its plugins; or why that is not to be known.
+    pub(super) read: Result<(Peer, Start, Vec<Vec<u8>>), String>,
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Store {
@@ -71,11 +88,15 @@ impl Store {
         let alive = fs::read(folder.join("alive")).ok().and_then(|bytes| postcard::from_bytes(&bytes).ok());
         let mut found = Vec::new();
         for entry in fs::read_dir(folder.join("jobs")).map_err(failed)? {
-            // One that was being written when the daemon ended is not whole, and its client was not told of it.
-            match read(&entry.map_err(failed)?.path()) {
-                Ok(job) => found.push(job),
-                Err(error) => super::say(&format!("a job in {} cannot be read: {error}", folder.display())),
-            }
+            let path = entry.map_err(failed)?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let Some((tenant, job)) = name.split_once('.') else {
+                super::say(&format!("{} is no job", path.display()));
+                continue;
+            };
+            let (tenant, job) = (tenant.to_owned(), job.to_owned());
+            let read = read(&path).map_err(|error| format!("it cannot be read: {error}"));
+            found.push(Found { tenant, job, bytes: bytes(&path), read });
         }
         let (notes, told) = channel();
         let folder = folder.to_owned();
@@ -85,22 +106,38 @@ impl Store {
     }
 
     pub(super) fn note(&self, note: Note) {
-        if let Some(notes) = &self.notes {
+        match (&self.notes, note) {
             // The thread ends with the process only.
-            drop(notes.send(note));
+            (Some(notes), note) => drop(notes.send(note)),
+            (None, Note::Forget { asked: Some(asked), .. }) => {
+                let (mut stream, answer) = *asked;
+                stream.put(answer);
+            }
+            (None, _) => {}
         }
     }
 }
 
 fn keep(folder: &Path, notes: &Receiver<Note>) {
     for note in notes {
-        let done = match &note {
-            Note::Alive(at) => write(&folder.join("alive"), &postcard::to_stdvec(at).unwrap_or_default()),
-            Note::Keep { tenant, job } => write_job(folder, &path(folder, tenant, &job.name), job),
-            Note::Forget { tenant, job } => remove(&path(folder, tenant, job)),
+        let (done, asked) = match note {
+            Note::Alive(at) => {
+                (write(&folder.join("alive"), &postcard::to_stdvec(&at).unwrap_or_default()), None)
+            }
+            Note::Keep { tenant, job } => (write_job(folder, &path(folder, &tenant, &job.name), &job), None),
+            Note::Forget { tenant, job, asked } => (remove_job(folder, &path(folder, &tenant, &job)), asked),
         };
-        if let Err(error) = done {
-            super::say(&format!("cannot write to {}: {error}", folder.display()));
+        let failed = done.err().map(|error| format!("cannot write to {}: {error}", folder.display()));
+        if let Some(failed) = &failed {
+            super::say(failed);
+        }
+        if let Some((mut stream, answer)) = asked.map(|asked| *asked) {
+            // Where the state is kept is no tenant's business.
+            let what = "it is stopped, and the note of it is not gone: the next daemon begins it again";
+            stream.put(match failed {
+                Some(_) => Answer::Failed(Error::new(Kind::Io, what)),
+                None => answer,
+            });
         }
     }
 }
@@ -142,6 +179,16 @@ fn write_job(folder: &Path, path: &Path, job: &Kept) -> io::Result<()> {
     fs::rename(new, path)
 }
 
+/// Whole, for whatever becomes of the daemon meanwhile.
+fn remove_job(folder: &Path, path: &Path) -> io::Result<()> {
+    let old = folder.join("old");
+    remove(&old)?;
+    match fs::rename(path, &old) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done.and_then(|()| remove(&old)),
+    }
+}
+
 fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -149,7 +196,14 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-fn read(path: &Path) -> io::Result<Found> {
+/// Of all files in a folder, each but once.
+fn bytes(folder: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let files = fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|file| file.metadata().ok());
+    files.map(|file| (file.ino(), file.len())).collect::<HashMap<_, _>>().into_values().sum()
+}
+
+fn read(path: &Path) -> io::Result<(Peer, Start, Vec<Vec<u8>>)> {
     let job: Written = postcard::from_bytes(&fs::read(path.join(".job"))?).map_err(io::Error::other)?;
     let bytes =
         job.plugins.iter().map(|plugin| fs::read(path.join(plugin))).collect::<io::Result<Vec<_>>>()?;
@@ -183,12 +237,21 @@ mod tests {
             write_job(folder.path(), &path, &kept(name)).unwrap();
         }
         write(&folder.path().join("alive"), &postcard::to_stdvec(&at).unwrap()).unwrap();
-        remove(&path(folder.path(), "t", "b")).unwrap();
+        for _ in 0..2 {
+            remove_job(folder.path(), &path(folder.path(), "t", "b")).unwrap();
+        }
         fs::create_dir(path(folder.path(), "t", "half")).unwrap();
         let (_, alive, found) = Store::open(Some(folder.path())).unwrap();
         assert_eq!(alive, Some(at));
-        assert_eq!(found.len(), 1);
-        let (found_peer, start, bytes) = &found[0];
+        let (lost, found): (Vec<_>, Vec<_>) = found.iter().partition(|found| found.read.is_err());
+        let names = |found: &[&Found]| -> Vec<_> {
+            found.iter().map(|found| (found.tenant.clone(), found.job.clone())).collect()
+        };
+        assert_eq!(names(&lost), [("t".to_owned(), "half".to_owned())]);
+        assert_eq!(names(&found), [("t".to_owned(), "a".to_owned())]);
+        // Two of the three plugins are one file.
+        assert!((11 + 10..500).contains(&found[0].bytes), "{}", found[0].bytes);
+        let (found_peer, start, bytes) = found[0].read.as_ref().unwrap();
         assert_eq!((found_peer, start.name.as_deref()), (&peer, Some("a")));
         assert_eq!(bytes, &[b"bytes".to_vec(), b"others".to_vec(), b"bytes".to_vec()]);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::job::{Job, Wanted, WantedPlugin, size};
-use super::status::TenantStatus;
+use super::status::{JobStatus, TenantStatus};
 use super::stream::Stream;
 use crate::error::Result;
 use crate::event::{Label, MetricValue, Output};
@@ -31,6 +31,8 @@ pub(super) struct TenantState {
     /// Linear memory for which the sandbox has room.
     guest: u64,
     pub(super) jobs: BTreeMap<String, Job>,
+    /// Jobs that could not be begun again, and are still on disk.
+    pub(super) lost: BTreeMap<String, Lost>,
     /// Who follows what plugins put out, of one job or of all.
     pub(super) followers: Vec<(Option<String>, Stream)>,
     pub(super) refused: u64,
@@ -45,6 +47,27 @@ pub(super) struct TenantState {
     output: u64,
 }
 
+/// A job that could not be begun again.
+#[derive(Debug)]
+pub(super) struct Lost {
+    /// On disk.
+    pub(super) bytes: u64,
+    pub(super) why: String,
+}
+
+impl Lost {
+    fn status(&self, name: &str) -> JobStatus {
+        JobStatus {
+            job: name.to_owned(),
+            kept: true,
+            not_covered: None,
+            not_restored: Some(self.why.clone()),
+            tables: Vec::new(),
+            plugins: Vec::new(),
+        }
+    }
+}
+
 impl TenantState {
     pub(super) fn new(grant: Option<Arc<Tenant>>) -> Self {
         Self {
@@ -52,6 +75,7 @@ impl TenantState {
             sandbox: None,
             guest: 0,
             jobs: BTreeMap::new(),
+            lost: BTreeMap::new(),
             followers: Vec::new(),
             refused: 0,
             replaced: 0,
@@ -91,6 +115,7 @@ impl TenantState {
             || self.jobs.iter().filter(|(name, _)| Some(name.as_str()) != beside).map(|(_, job)| job);
         let tables = || others().flat_map(|job| &job.tables);
         let plugins = || others().flat_map(|job| &job.plugins).map(|plugin| &plugin.wanted);
+        let lost = self.lost.iter().filter(|(name, _)| Some(name.as_str()) != beside);
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Usage {
             tables: count(tables().count()),
@@ -101,7 +126,8 @@ impl TenantState {
             churn: self.churn.iter().map(|(_, probes)| probes).sum(),
             disk: disk(
                 others().filter(|job| job.kept).flat_map(|job| &job.plugins).map(|plugin| &plugin.wanted),
-            ),
+            )
+            .saturating_add(lost.map(|(_, lost)| lost.bytes).sum()),
             ..Usage::default()
         }
     }
@@ -216,6 +242,8 @@ impl TenantState {
 
     pub(super) fn status(&self, name: &str, to_operator: bool) -> TenantStatus {
         let whole = to_operator || self.knows_costs();
+        let jobs = self.jobs.iter().map(|(name, job)| job.status(name, whole));
+        let lost = self.lost.iter().map(|(name, lost)| lost.status(name));
         let group = self.sandbox.as_ref().and_then(Sandbox::group);
         TenantStatus {
             tenant: name.to_owned(),
@@ -223,7 +251,7 @@ impl TenantState {
             replaced: self.replaced,
             sandbox: self.sandbox.as_ref().map(Sandbox::pid),
             control_group: group.map(|group| group.display().to_string()),
-            jobs: self.jobs.iter().map(|(name, job)| job.status(name, whole)).collect(),
+            jobs: jobs.chain(lost).collect(),
         }
     }
 }

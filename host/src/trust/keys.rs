@@ -40,17 +40,23 @@ pub struct Keys(Vec<(KeyId, PublicKey)>);
 impl Keys {
     /// Each is the second line of a .pub file.
     pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self> {
+        let mut keys = Self::default();
+        texts.into_iter().try_for_each(|text| keys.add(text))?;
+        Ok(keys)
+    }
+
+    /// One more.
+    pub fn add(&mut self, text: &str) -> Result<()> {
         let key = |text: &str| {
             let id = KeyId::of(&BASE64_STANDARD.decode(text).ok()?)?;
             Some((id, PublicKey::from_base64(text).ok()?))
         };
-        let keys = texts.into_iter().map(|text| {
-            key(text).ok_or_else(|| {
-                let message = format!("`{}` is not a public key of minisign", text.escape_debug());
-                Error::new(Kind::Config, message).help("a key is the second line of the file minisign.pub")
-            })
-        });
-        keys.collect::<Result<_>>().map(Self)
+        let key = key(text).ok_or_else(|| {
+            let message = format!("`{}` is not a public key of minisign", text.escape_debug());
+            Error::new(Kind::Config, message).help("a key is the second line of the file minisign.pub")
+        })?;
+        self.0.push(key);
+        Ok(())
     }
 
     #[must_use]
