@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::event::EventfdFlags;
 
 use super::engine::{Command, Denied, failed};
-use super::job::{Wanted, WantedPlugin};
+use super::job::{Restored, Wanted, WantedPlugin};
 use super::peer;
 use super::protocol::{self, Asked, QUESTION_BYTES, Question, Start, UPLOADS};
 use super::stream::{Answers, Stream};
@@ -386,6 +386,6 @@ pub(super) fn wanted(start: Start, components: Vec<Vec<u8>>, kernel: &Kernel) ->
         tables: config.tables,
         plugins,
         asked: Some(start.asked),
-        restored: false,
+        restored: Restored::No,
     })
 }

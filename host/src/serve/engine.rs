@@ -7,7 +7,7 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::audit::Audit;
-use super::job::{Change, Job, JobPlugin, JobTable, Starting, Wanted};
+use super::job::{Change, Job, JobPlugin, JobTable, Restored, Starting, Wanted};
 use super::protocol::{self, Answer};
 use super::status::{ControlGroups, Status};
 use super::store::{Kept, Note, Store};
@@ -213,10 +213,11 @@ impl Engine {
 
     fn lost(&mut self, tenant: Arc<str>, job: String, bytes: u64, why: String) {
         let grant = self.policy.tenants().find(|granted| granted.name == tenant).cloned();
-        let state = self.tenants.entry(tenant).or_insert_with(|| TenantState::new(grant));
+        let state = self.tenants.entry(tenant.clone()).or_insert_with(|| TenantState::new(grant));
         // Somebody may have begun another one of the name meanwhile.
-        if !state.jobs.contains_key(&job) {
-            state.lost.insert(job, Lost { bytes, why });
+        if state.jobs.get(&job).is_none_or(|job| job.unfinished) {
+            state.lost.insert(job.clone(), Lost { bytes, why });
+            self.end(&tenant, &job);
         }
     }
 
@@ -317,7 +318,8 @@ impl Engine {
             return Err(Error::new(Kind::Software, "a job of no tenant"));
         };
         let fresh = !state.jobs.contains_key(name);
-        if wanted.restored && !fresh {
+        let restored = wanted.restored != Restored::No;
+        if restored && !state.jobs.get(name).is_none_or(|job| job.unfinished) {
             return Err(Error::new(Kind::Unavailable, format!("{name} was started again meanwhile")));
         }
         if state.jobs.get(name).is_some_and(|job| job.starting.is_some()) {
@@ -333,7 +335,8 @@ impl Engine {
         };
 
         // Tables: those that are as they were stay attached, and lose nothing.
-        let mut change = Change { fresh, ..Change::default() };
+        let unfinished = wanted.restored == Restored::Tables;
+        let mut change = Change { fresh, unfinished, ..Change::default() };
         let (mut added, mut specs) = (Vec::new(), Vec::new());
         let mut of_job: BTreeMap<&str, Arc<str>> = BTreeMap::new();
         for spec in &wanted.tables {
@@ -362,7 +365,7 @@ impl Engine {
             .filter(|full| !of_job.values().any(|kept| kept == full))
             .collect();
         // A job that was there before the daemon ended is begun by the daemon itself.
-        let gap = self.last_seen.filter(|_| wanted.restored).map(|last_seen| (last_seen, SystemTime::now()));
+        let gap = self.last_seen.filter(|_| restored).map(|last_seen| (last_seen, SystemTime::now()));
         let job = state.jobs.entry(name.to_owned()).or_insert_with(|| Job::new(wanted.name.is_some()));
         job.not_covered = job.not_covered.or(gap);
         job.tables.extend(added);
@@ -449,6 +452,7 @@ impl Engine {
         if !job.kept {
             job.client = Some(stream);
         }
+        job.unfinished = change.unfinished;
         if let Some(job) = keep {
             // In its place on disk, too.
             state.lost.remove(name);

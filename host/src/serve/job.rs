@@ -36,8 +36,32 @@ pub(super) struct Wanted {
     /// As it was written, for another daemon after this one; nothing for the daemon's own configuration, which that reads
     /// again.
     pub(super) asked: Option<Asked>,
-    /// It was there before the daemon ended.
-    pub(super) restored: bool,
+    pub(super) restored: Restored,
+}
+
+/// Whether a job was there before the daemon ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Restored {
+    No,
+    /// It was. These are its tables, which count while its plugins are compiled.
+    Tables,
+    /// It was, and this is all of it.
+    Whole,
+}
+
+impl Wanted {
+    /// Its tables, for which nobody has to wait.
+    pub(super) fn tables(&self) -> Self {
+        let tables = self.tables.clone();
+        Self {
+            name: self.name.clone(),
+            interval: self.interval,
+            tables,
+            plugins: Vec::new(),
+            asked: None,
+            restored: Restored::Tables,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -88,6 +112,8 @@ pub(super) struct Job {
     pub(super) tables: Vec<JobTable>,
     pub(super) plugins: Vec<JobPlugin>,
     pub(super) starting: Option<Starting>,
+    /// It has its tables only, see [`Restored`].
+    pub(super) unfinished: bool,
     /// Its client is gone, or wants no more: it ends with this interval.
     pub(super) ending: bool,
     /// It has had its last interval, and waits for what its plugins make of it.
@@ -117,6 +143,8 @@ pub(super) struct Change {
     pub(super) old_plugins: BTreeSet<usize>,
     /// There was no such job before.
     pub(super) fresh: bool,
+    /// There is more to come.
+    pub(super) unfinished: bool,
 }
 
 #[derive(Debug)]
@@ -204,6 +232,7 @@ impl Job {
             tables: Vec::new(),
             plugins: Vec::new(),
             starting: None,
+            unfinished: false,
             ending: false,
             last: false,
             not_covered: None,

@@ -49,7 +49,7 @@ use crate::sandbox;
 use audit::Audit;
 use connection::Line;
 use engine::{Command, Engine};
-use job::{Wanted, WantedPlugin};
+use job::{Restored, Wanted, WantedPlugin};
 use status::ControlGroups;
 use store::Store;
 use stream::Stream;
@@ -202,7 +202,7 @@ fn own(path: &Path) -> Result<Wanted> {
         plugins: config.plugins.iter().map(plugin).collect::<Result<_>>()?,
         asked: None,
         // A gap in it is the daemon's own, whose log tells of it.
-        restored: false,
+        restored: Restored::No,
         tables: config.tables,
     })
 }
@@ -237,16 +237,28 @@ fn restore(line: &Line, kept: Vec<store::Found>) -> Result<()> {
     }
     let line = line.clone();
     let restore = move || {
+        let lost = |(tenant, job, bytes): (String, String, u64), why: String| {
+            say(&format!("{job} of {tenant}: {why}"));
+            line.ask(Command::Lost { tenant, job, bytes, why });
+        };
+        // Nobody waits for others' plugins, or its own, to be compiled.
+        let mut plugins = Vec::new();
         for store::Found { tenant, job, bytes, read } in kept {
             let begun = read.and_then(|(peer, start, components)| {
                 let kernel = if peer.uid == 0 { Kernel::running() } else { Kernel::without_programs() };
                 let wanted =
                     connection::wanted(start, components, &kernel).map_err(|error| error.to_string())?;
-                begin(&line, peer, Wanted { restored: true, ..wanted })
+                begin(&line, peer.clone(), wanted.tables())?;
+                Ok((peer, Wanted { restored: Restored::Whole, ..wanted }))
             });
-            if let Err(why) = begun {
-                say(&format!("{job} of {tenant}: {why}"));
-                line.ask(Command::Lost { tenant, job, bytes, why });
+            match begun {
+                Ok((peer, wanted)) => plugins.push(((tenant, job, bytes), peer, wanted)),
+                Err(why) => lost((tenant, job, bytes), why),
+            }
+        }
+        for (job, peer, wanted) in plugins {
+            if let Err(why) = begin(&line, peer, wanted) {
+                lost(job, why);
             }
         }
     };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::job::{Job, Wanted, WantedPlugin, size};
+use super::job::{Job, Restored, Wanted, WantedPlugin, size};
 use super::status::{JobStatus, TenantStatus};
 use super::stream::Stream;
 use crate::error::Result;
@@ -99,7 +99,7 @@ impl TenantState {
             disk: if name.is_some() { disk(&wanted.plugins) } else { 0 },
         };
         let mut used = self.usage(name, now);
-        if wanted.restored {
+        if wanted.restored != Restored::No {
             // All of them at once, because the daemon ended and not because they were asked for.
             used.churn = 0;
         }
