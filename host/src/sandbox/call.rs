@@ -10,6 +10,7 @@ use super::limits::{DERIVED_TABLES, REFUSALS};
 use super::outputs::Outputs;
 use super::state::State;
 use super::view::Table;
+use super::wasi::Wasi;
 use super::wire::{IntervalOrder, OptionOrder, Reason};
 use super::wit::Failure;
 use super::work::{Stop, Work};
@@ -33,6 +34,7 @@ pub(super) struct Call {
     tables: Vec<Arc<Table>>,
     pub(super) outputs: Outputs,
     pub(super) state: State,
+    pub(super) wasi: Wasi,
     pub(super) meter: Meter,
     pub(super) work: Work,
 }
@@ -46,7 +48,8 @@ impl Call {
         state: State,
     ) -> Self {
         let (meter, work) = (Meter::new(given.memory), Work::begin(given.deadline));
-        Self { given, interval, skipped, tables, outputs: Outputs::default(), state, meter, work }
+        let (outputs, wasi) = (Outputs::default(), Wasi::default());
+        Self { given, interval, skipped, tables, outputs, state, wasi, meter, work }
     }
 
     /// At the beginning of every host function.
@@ -69,6 +72,7 @@ impl Call {
     /// as soon as the host has the answer.
     pub(super) fn end(&mut self) -> (State, Outputs) {
         self.tables.clear();
+        self.wasi.end(&mut self.outputs);
         (mem::take(&mut self.state), mem::take(&mut self.outputs))
     }
 

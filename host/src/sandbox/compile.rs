@@ -22,7 +22,7 @@ use super::seccomp::Work;
 use super::spawn::{Identity, Role, spawn};
 use super::wire::Compiled;
 use super::wit::{ANALYSIS, PACKAGE, VERSION};
-use super::{child, engine, ring, runner};
+use super::{child, engine, ring, runner, wasi};
 use crate::error::{Error, Kind, Result};
 use crate::memfd;
 
@@ -240,18 +240,12 @@ pub(super) fn fits(engine: &Engine, component: &Component) -> std::result::Resul
         }
     }
     for (name, _) in types.imports(engine) {
-        let known = super::guest::INTERFACES.iter().any(|ours| unversioned(ours) == unversioned(name));
-        if name.starts_with("wasi:") {
-            return Err((
-                format!("imports {name}, and WASI is not offered"),
-                "build it for a target without WASI, such as wasm32-unknown-unknown".to_owned(),
-            ));
-        }
-        if !known {
+        let ours = super::guest::INTERFACES.iter().any(|ours| unversioned(ours) == unversioned(name));
+        if !ours && !wasi::offered(name)? {
             return Err((format!("imports {name}, which is not offered"), offered()));
         }
     }
-    linker.instantiate_pre(component).map_err(|error| {
+    engine::link(&linker, component).map_err(|error| {
         (
             format!("imports what is not offered, or not like that: {error:#}"),
             format!("build it with the SDK of version {VERSION}"),

@@ -2,12 +2,13 @@
 
 use std::sync::LazyLock;
 
-use wasmtime::component::Linker;
+use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Config, Engine, PoolingAllocationConfig, ResourceLimiter, WasmBacktraceDetails};
 
 use super::call::Call;
 use super::guest;
 use super::limits::{INSTANCES, MEMORIES, RESIDENT_BYTES, TABLE_ELEMENTS, TABLES, WASM_STACK};
+use super::wasi;
 
 pub(super) fn engine() -> wasmtime::Result<Engine> {
     // One instance at a time, in memory that stays from call to call and is wiped after each: a fresh mapping
@@ -43,11 +44,22 @@ pub(super) fn engine() -> wasmtime::Result<Engine> {
     Engine::new(&config)
 }
 
-/// All that a plugin can import.
+/// All that a plugin can import, but for WASI.
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Call>> {
     let mut linker = Linker::new(engine);
     guest::offer(&mut linker)?;
     Ok(linker)
+}
+
+/// A component with all that it imports. What is WASI's of it is offered as this component imports it, so it is in a
+/// linker of its own.
+pub(super) fn link(linker: &Linker<Call>, component: &Component) -> wasmtime::Result<InstancePre<Call>> {
+    if !wasi::imported_by(component) {
+        return linker.instantiate_pre(component);
+    }
+    let mut linker = linker.clone();
+    wasi::offer(&mut linker, component)?;
+    linker.instantiate_pre(component)
 }
 
 /// The interfaces that a plugin can import, for messages.

@@ -35,7 +35,7 @@ pub(super) fn offer(linker: &mut Linker<Call>) -> wasmtime::Result<()> {
 }
 
 /// Offers one function. Every call of it is counted first.
-fn function<P, R>(
+pub(super) fn function<P, R>(
     instance: &mut LinkerInstance<'_, Call>,
     name: &str,
     body: fn(&mut Call, P) -> R,
@@ -86,12 +86,15 @@ mod tests {
 
     use crate::sandbox::{compile, engine};
 
-    /// A component that imports all of the interface, and exports what it should.
-    fn everything() -> Vec<u8> {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugin-sdk/wit/weir.wit");
+    const OURS: &str = "plugin-sdk/wit/weir.wit";
+
+    /// A component that imports all of a world, the last file's, and exports what it should.
+    fn everything(files: &[&str], world: &str) -> Vec<u8> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let mut resolve = Resolve::default();
-        let package = resolve.push_file(file).unwrap();
-        let world = resolve.select_world(&[package], Some("plugin")).unwrap();
+        let packages: Vec<_> =
+            files.iter().map(|file| resolve.push_file(folder.join(file)).unwrap()).collect();
+        let world = resolve.select_world(&packages[packages.len() - 1..], Some(world)).unwrap();
         let mut module = dummy_module(&resolve, world, ManglingAndAbi::Standard32);
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).unwrap();
         ComponentEncoder::default().module(&module).unwrap().encode().unwrap()
@@ -100,10 +103,22 @@ mod tests {
     #[test]
     fn all_that_the_interface_has_is_offered_as_it_says() {
         let engine = engine::engine().unwrap();
-        let component = wasmtime::component::Component::from_binary(&engine, &everything()).unwrap();
+        let component =
+            wasmtime::component::Component::from_binary(&engine, &everything(&[OURS], "plugin")).unwrap();
         let imported: Vec<_> =
             component.component_type().imports(&engine).map(|(name, _)| name.to_owned()).collect();
         assert_eq!(imported.len(), super::INTERFACES.len(), "{imported:?}");
+        compile::fits(&engine, &component).unwrap();
+    }
+
+    #[test]
+    fn all_of_wasi_is_offered_as_it_says() {
+        let engine = engine::engine().unwrap();
+        let bytes = everything(&[OURS, "tests/hostile/wasi/wasi.wit"], "guest");
+        let component = wasmtime::component::Component::from_binary(&engine, &bytes).unwrap();
+        let imports = component.component_type();
+        let imported = imports.imports(&engine).filter(|(name, _)| name.starts_with("wasi:")).count();
+        assert_eq!(imported, 28);
         compile::fits(&engine, &component).unwrap();
     }
 }

@@ -80,6 +80,12 @@ pub(super) const HANDLES: usize = 1 << 16;
 pub(super) const INSTANCES: u32 = 128;
 pub(super) const TABLES: u32 = 128;
 pub(super) const MEMORIES: u32 = 8;
+/// Random bytes asked for at once: making them cannot be interrupted.
+pub(super) const RANDOM_BYTES: usize = 64 << 10;
+/// How much a stream of WASI says that it takes at once. More is taken too, up to what a host call may hand over.
+pub(super) const STREAM_BYTES: u64 = 64 << 10;
+/// Imports made to fill the sandbox's memory when they are linked: functions and types of WASI, which has about 150.
+pub(super) const WASI_ITEMS: usize = 1_024;
 /// Linear memory that is wiped after a call and kept; what is beyond is given back to the kernel.
 pub(super) const RESIDENT_BYTES: usize = 8 << 20;
 /// Questions asked to fill the sandbox's memory: derived tables of one call, and the bytes of their columns.

@@ -66,12 +66,22 @@ impl Outputs {
 
     /// Logging cannot be refused with a value, so lines beyond the quota are counted, and long ones cut.
     pub(super) fn log(&mut self, level: Level, message: &str) {
-        if self.lines >= LOG_LINES {
-            self.lines_dropped += 1;
+        if !self.takes_lines() {
+            self.drop_lines(1);
             return;
         }
         self.lines += 1;
         self.puts.push(Put::Log { level, message: cut(message, TEXT_BYTES) });
+    }
+
+    /// Whether there is room for another line.
+    pub(super) fn takes_lines(&self) -> bool {
+        self.lines < LOG_LINES
+    }
+
+    /// Counts lines that there was no room for.
+    pub(super) fn drop_lines(&mut self, lines: usize) {
+        self.lines_dropped = self.lines_dropped.saturating_add(lines);
     }
 
     /// What was refused, and what was dropped.

@@ -11,6 +11,7 @@ use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 use wasmtime::{Engine, Store, Trap, UpdateDeadline, WasmBacktrace};
 
 use super::call::{Call, Given};
+use super::engine;
 use super::limits::{FAULT_BYTES, HANDLES, HOST_CALL_BYTES};
 use super::outputs::cut;
 use super::ring;
@@ -82,7 +83,7 @@ impl Runner {
         // else, in a process which holds nothing that the component's plugin was not given anyway, beside
         // the other plugins of the same tenant.
         let component = unsafe { Component::deserialize(engine, &code) }?;
-        let instance = linker.instantiate_pre(&component)?;
+        let instance = engine::link(linker, &component)?;
         let (configure, analyze) = exports(&component)
             .ok_or_else(|| wasmtime::Error::msg("an export is gone since it was compiled"))?;
         let given = Given {
@@ -133,12 +134,12 @@ impl Runner {
             Err(error) => Err(fault(&error, store.data())),
         };
         let call = store.data_mut();
+        let (state, outputs) = call.end();
         let used = Used {
             processor_ns: u64::try_from(call.work.processor().as_nanos()).unwrap_or(u64::MAX),
             memory: call.meter.memory(),
-            suppressed: call.outputs.suppressed(),
+            suppressed: outputs.suppressed(),
         };
-        let (state, outputs) = call.end();
         if end.is_ok() {
             self.state = state;
         }

@@ -48,7 +48,7 @@ fn what_is_not_a_component_is_refused() {
 fn what_does_not_fit_is_refused() {
     says(&refused(bad("other_version.wat")), &["is made for version", "this Weir speaks 0.1.0"]);
     says(&refused(bad("exports_nothing.wat")), &["does not export weir:plugin/analysis@0.1.0"]);
-    says(&refused(bad("imports_more.wat")), &["imports wasi:", "WASI is not offered"]);
+    says(&refused(bad("imports_more.wat")), &["imports host:clock/now@1.0.0, which is not offered"]);
     says(&refused(bad("imports_function.wat")), &["imports what is not offered", "moon-phase"]);
     says(&refused(bad("other_type.wat")), &["imports what is not offered, or not like that"]);
 }
