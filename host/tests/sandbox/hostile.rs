@@ -27,6 +27,8 @@ enum Source {
     Core16,
     /// One of tests/hostile/components.
     Component,
+    /// One of tests/hostile/wasi.
+    Wasi,
 }
 
 /// How an attack ends.
@@ -43,7 +45,7 @@ enum End {
 }
 
 use End::{Lost, LostAfter, Refused, Taken};
-use Source::{Component, Core, Core16, Rust};
+use Source::{Component, Core, Core16, Rust, Wasi};
 
 struct Program {
     name: &'static str,
@@ -129,6 +131,18 @@ const PROGRAMS: &[Program] = &[
     program(Component, "wrong_handle", Lost(&["trap"])),
     Program { rounds: 8, ..program(Component, "transcode_flood", Lost(&["deadline"])) },
     program(Component, "asks_to_wait", Refused(&["is not a valid component"])),
+    program(Wasi, "print_flood", Lost(&["host-calls", "deadline"])),
+    program(Wasi, "endless_line", Lost(&["host-calls", "deadline"])),
+    program(Wasi, "huge_write", Lost(&["output"])),
+    program(Wasi, "stream_flood", Lost(&["trap"])),
+    program(Wasi, "sleep_flood", Lost(&["host-calls", "deadline"])),
+    program(Wasi, "poll_flood", Lost(&["output"])),
+    program(Wasi, "random_flood", Lost(&["trap"])),
+    program(Wasi, "borrow_flood", Lost(&["host-calls", "deadline"])),
+    program(Wasi, "absent_function", Lost(&["trap"])),
+    program(Wasi, "made_up_file", Lost(&["trap"])),
+    program(Wasi, "exits", Lost(&["trap"])),
+    program(Wasi, "asks_the_network", Refused(&["imports wasi:http/"])),
 ];
 
 /// To be run one at a time, because the host's own memory and descriptors are counted.
@@ -163,10 +177,26 @@ fn folder(name: &str) -> PathBuf {
 
 /// Makes a component of a core module, as `wasm-tools component new` does.
 pub(crate) fn component(module: &[u8], encoding: StringEncoding) -> Vec<u8> {
+    of_world("plugin", module, encoding)
+}
+
+/// One of tests/hostile/wasi.
+pub(crate) fn wasi_component(name: &str) -> Vec<u8> {
+    of_world("more", &text("wasi", name), StringEncoding::UTF8)
+}
+
+fn text(place: &str, name: &str) -> Vec<u8> {
+    let path = folder(place).join(name).with_extension("wat");
+    wat::parse_file(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn of_world(world: &str, module: &[u8], encoding: StringEncoding) -> Vec<u8> {
     let mut module = module.to_vec();
     let mut resolve = Resolve::default();
-    let package = resolve.push_file(folder("../../plugin-sdk/wit/weir.wit")).unwrap();
-    let world = resolve.select_world(&[package], Some("plugin")).unwrap();
+    let packages = ["../../plugin-sdk/wit/weir.wit", "wasi/wasi.wit"]
+        .map(|file| resolve.push_file(folder(file)).unwrap());
+    let package = packages[usize::from(world != "plugin")];
+    let world = resolve.select_world(&[package], Some(world)).unwrap();
     embed_component_metadata(&mut module, &resolve, world, encoding, false).unwrap();
     // What it says of itself is for the sandbox to check.
     ComponentEncoder::default().validate(false).module(&module).unwrap().encode().unwrap()
@@ -174,15 +204,12 @@ pub(crate) fn component(module: &[u8], encoding: StringEncoding) -> Vec<u8> {
 
 impl Program {
     fn plugin(&self) -> Plugin {
-        let text = |place: &str| {
-            let path = folder(place).join(self.name).with_extension("wat");
-            wat::parse_file(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-        };
         let component = match self.from {
             Rust => built(&format!("hostile/{}", self.name)),
-            Core => component(&text("core"), StringEncoding::UTF8),
-            Core16 => component(&text("core"), StringEncoding::UTF16),
-            Component => text("components"),
+            Core => component(&text("core", self.name), StringEncoding::UTF8),
+            Core16 => component(&text("core", self.name), StringEncoding::UTF16),
+            Component => text("components", self.name),
+            Wasi => wasi_component(self.name),
         };
         let limits = Limits { deadline: self.deadline(), ..Limits::default() };
         Plugin { name: self.name.to_owned(), component, limits, ..well_behaved() }

@@ -17,6 +17,7 @@ mod spawned;
 mod support;
 mod symbolizer;
 mod turns;
+mod wasi;
 
 use std::process::ExitCode;
 
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
     add(refusals::TESTS);
     add(spawned::TESTS);
     add(symbolizer::TESTS);
+    add(wasi::TESTS);
     let mut arguments = Arguments::from_args();
     let side_by_side = libtest_mimic::run(&arguments, trials);
     // These measure this process, and so have it for themselves.

@@ -1,0 +1,32 @@
+;; Sleeps for centuries, by each of the ways there are, and looks at the clock before and after it.
+(module
+  (import "wasi:clocks/monotonic-clock@0.2.12" "now" (func $monotonic (result i64)))
+  (import "wasi:clocks/monotonic-clock@0.2.12" "subscribe-duration" (func $subscribe-duration (param i64) (result i32)))
+  (import "wasi:clocks/monotonic-clock@0.2.12" "subscribe-instant" (func $subscribe-instant (param i64) (result i32)))
+  (import "wasi:io/poll@0.2.12" "[method]pollable.block" (func $block (param i32)))
+  (import "wasi:io/poll@0.2.12" "[method]pollable.ready" (func $ready (param i32) (result i32)))
+  (import "wasi:io/poll@0.2.12" "poll" (func $poll (param i32 i32 i32)))
+  (memory (export "memory") 1)
+  (global $free (mut i32) (i32.const 0x4000))
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (local $at i32)
+    (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
+    (global.set $free (i32.add (local.get $at) (local.get 3)))
+    local.get $at
+  )
+  (func (export "weir:plugin/analysis@0.1.0#configure") (result i32) i32.const 0x40)
+  (func (export "weir:plugin/analysis@0.1.0#analyze") (result i32)
+    (local $began i64)
+    (local.set $began (call $monotonic))
+    (i32.store (i32.const 0x100) (call $subscribe-duration (i64.const -1)))
+    (i32.store (i32.const 0x104) (call $subscribe-instant (i64.const -1)))
+    (if (i32.eqz (call $ready (i32.load (i32.const 0x100)))) (then unreachable))
+    (call $block (i32.load (i32.const 0x104)))
+    ;; All are ready, in their order.
+    (call $poll (i32.const 0x100) (i32.const 2) (i32.const 0x80))
+    (if (i32.ne (i32.load (i32.const 0x84)) (i32.const 2)) (then unreachable))
+    (if (i64.ne (i64.load (i32.load (i32.const 0x80))) (i64.const 0x1_0000_0000)) (then unreachable))
+    (if (i64.ne (call $monotonic) (local.get $began)) (then unreachable))
+    i32.const 0x40
+  )
+)

@@ -1,0 +1,22 @@
+;; Attacks the host's memory through a table of handles, which is not the guest's: asks for streams, and drops none.
+;;
+;; To be stopped by the limit on handles, reason `trap`.
+(module
+  (import "wasi:cli/stdout@0.2.12" "get-stdout" (func $get-stdout (result i32)))
+  (memory (export "memory") 1)
+  (global $free (mut i32) (i32.const 0x4000))
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (local $at i32)
+    (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
+    (global.set $free (i32.add (local.get $at) (local.get 3)))
+    local.get $at
+  )
+  (func (export "weir:plugin/analysis@0.1.0#configure") (result i32) i32.const 0x40)
+  (func (export "weir:plugin/analysis@0.1.0#analyze") (result i32)
+    (loop $again
+      (drop (call $get-stdout))
+      br $again
+    )
+    i32.const 0x40
+  )
+)
