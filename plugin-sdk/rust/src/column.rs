@@ -3,18 +3,36 @@
 use std::fmt;
 
 use crate::Result;
-use crate::bindings::weir::plugin::{tables, types};
+use crate::bindings::weir::plugin::types;
+use crate::host::tables;
 
-/// What a column can be read as: `u64`, `i64`, `f64`, [`Text`] or [`Histogram`].
+/// What a column can be read as: `u64`, `i64`, `f64`, [`Text`] or [`Histogram`](crate::Histogram).
 pub trait Kind: sealed::Read {}
 
+/// A column that was read. Numbers come as `Vec`, texts as [`Texts`], histograms as
+/// [`Histograms`](crate::Histograms).
+pub trait Cells {
+    /// What is in a row.
+    type Cell<'a>
+    where
+        Self: 'a;
+
+    /// What is in this row.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    fn cell(&self, row: usize) -> Self::Cell<'_>;
+}
+
 pub(crate) mod sealed {
-    use super::types;
+    use super::{Cells, Result, types};
 
     /// How columns of one kind are read, and how their pages are joined.
     pub trait Read {
+        /// What the interface calls it.
+        const NAME: &'static str;
         /// A whole column.
-        type Column;
+        type Column: Cells;
         fn read(table: u32, column: u32, first: u32, count: u32) -> Result<Self::Column, types::Failure>;
         fn join(column: &mut Self::Column, page: Self::Column);
     }
@@ -49,10 +67,11 @@ pub(crate) fn read_all<K: Kind>(
 }
 
 macro_rules! numbers {
-    ($($number:ty => $read:path),*) => {$(
+    ($($number:ty as $name:literal => $read:path),*) => {$(
         impl Kind for $number {}
 
         impl sealed::Read for $number {
+            const NAME: &'static str = $name;
             type Column = Vec<$number>;
 
             fn read(table: u32, column: u32, first: u32, count: u32) -> Result<Self::Column, types::Failure> {
@@ -66,7 +85,18 @@ macro_rules! numbers {
     )*};
 }
 
-numbers!(u64 => tables::read_u64, i64 => tables::read_s64, f64 => tables::read_f64);
+numbers!(u64 as "u64" => tables::read_u64, i64 as "s64" => tables::read_s64, f64 as "f64" => tables::read_f64);
+
+impl<T: Copy> Cells for Vec<T> {
+    type Cell<'a>
+        = T
+    where
+        T: 'a;
+
+    fn cell(&self, row: usize) -> T {
+        self[row]
+    }
+}
 
 /// One text as the kernel wrote it: bytes, most often UTF-8.
 ///
@@ -76,15 +106,40 @@ numbers!(u64 => tables::read_u64, i64 => tables::read_s64, f64 => tables::read_f
 pub struct Text<'a>(&'a [u8]);
 
 impl<'a> Text<'a> {
+    /// What the kernel wrote.
     #[must_use]
     pub fn as_bytes(self) -> &'a [u8] {
         self.0
+    }
+
+    /// It has no bytes: it was empty, or the memory that it was to be read from was not there.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0.is_empty()
     }
 }
 
 impl<'a> From<&'a [u8]> for Text<'a> {
     fn from(bytes: &'a [u8]) -> Self {
         Self(bytes)
+    }
+}
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Self(text.as_bytes())
+    }
+}
+
+impl PartialEq<str> for Text<'_> {
+    fn eq(&self, other: &str) -> bool {
+        self.0 == other.as_bytes()
+    }
+}
+
+impl PartialEq<&str> for Text<'_> {
+    fn eq(&self, other: &&str) -> bool {
+        self.0 == other.as_bytes()
     }
 }
 
@@ -122,6 +177,18 @@ impl Texts {
         self.0.codes.iter().map(|&code| self.word(code))
     }
 
+    /// How many rows there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.codes.len()
+    }
+
+    /// There is no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.codes.is_empty()
+    }
+
     /// A number below [`Texts::words`] for each row: rows of one code have the same text, so that work which is
     /// the same for the same text can be done once a code.
     #[must_use]
@@ -147,9 +214,18 @@ impl Texts {
     }
 }
 
+impl Cells for Texts {
+    type Cell<'a> = Text<'a>;
+
+    fn cell(&self, row: usize) -> Text<'_> {
+        self.get(row)
+    }
+}
+
 impl Kind for Text<'_> {}
 
 impl sealed::Read for Text<'_> {
+    const NAME: &'static str = "text";
     type Column = Texts;
 
     fn read(table: u32, column: u32, first: u32, count: u32) -> Result<Texts, types::Failure> {
@@ -161,141 +237,6 @@ impl sealed::Read for Text<'_> {
         column.0.codes.extend(page.0.codes.iter().map(|code| words + code));
         column.0.offsets.extend(page.0.offsets.iter().skip(1).map(|offset| bytes + offset));
         column.0.bytes.extend(page.0.bytes);
-    }
-}
-
-/// How many values v were seen with `low <= v < high`; no `high` in the last bucket there can be.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Bucket {
-    pub low: f64,
-    pub high: Option<f64>,
-    pub count: u64,
-}
-
-/// The histogram of one row.
-#[derive(Clone, Copy, Debug)]
-pub struct Histogram<'a> {
-    lower: &'a [f64],
-    bucket: &'a [u32],
-    counts: &'a [u64],
-    sum: f64,
-    total: u64,
-}
-
-impl<'a> Histogram<'a> {
-    /// Its buckets that are not empty, from low to high.
-    pub fn buckets(&self) -> impl ExactSizeIterator<Item = Bucket> + Clone + use<'a> {
-        let lower = self.lower;
-        self.bucket.iter().zip(self.counts).map(move |(&bucket, &count)| {
-            let bucket = bucket as usize;
-            let high = lower.get(bucket + 1).copied().filter(|high| high.is_finite());
-            Bucket { low: lower[bucket], high, count }
-        })
-    }
-
-    /// How many values there are. Those that found no room for a bucket are in none.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.total
-    }
-
-    /// The sum of the values.
-    #[must_use]
-    pub fn sum(&self) -> f64 {
-        self.sum
-    }
-}
-
-/// A column of histograms.
-#[derive(Clone, Debug)]
-pub struct Histograms(types::Buckets);
-
-impl Histograms {
-    /// The histogram of a row.
-    ///
-    /// # Panics
-    /// If there is no such row.
-    #[must_use]
-    pub fn get(&self, row: usize) -> Histogram<'_> {
-        let entries = self.0.offsets[row] as usize..self.0.offsets[row + 1] as usize;
-        Histogram {
-            lower: &self.0.lower,
-            bucket: &self.0.bucket[entries.clone()],
-            counts: &self.0.counts[entries],
-            sum: self.0.sums[row],
-            total: self.0.totals[row],
-        }
-    }
-
-    /// The histograms of all rows, in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Histogram<'_>> {
-        (0..self.0.sums.len()).map(|row| self.get(row))
-    }
-
-    /// All rows' buckets, added up, from low to high.
-    #[must_use]
-    pub fn merged(&self) -> Vec<Bucket> {
-        let mut counts = vec![0; self.0.lower.len()];
-        for (&bucket, count) in self.0.bucket.iter().zip(&self.0.counts) {
-            counts[bucket as usize] += count;
-        }
-        let bucket: Vec<u32> =
-            (0..).take(counts.len()).filter(|&bucket| counts[bucket as usize] > 0).collect();
-        counts.retain(|&count| count > 0);
-        let all = Histogram { lower: &self.0.lower, bucket: &bucket, counts: &counts, sum: 0.0, total: 0 };
-        let mut merged: Vec<Bucket> = all.buckets().collect();
-        // Each page came with bounds of its own.
-        merged.sort_by(|a, b| a.low.total_cmp(&b.low));
-        merged.dedup_by(|next, kept| {
-            let same = next.low == kept.low;
-            if same {
-                kept.count += next.count;
-            }
-            same
-        });
-        merged
-    }
-}
-
-impl Kind for Histogram<'_> {}
-
-impl sealed::Read for Histogram<'_> {
-    type Column = Histograms;
-
-    fn read(table: u32, column: u32, first: u32, count: u32) -> Result<Histograms, types::Failure> {
-        tables::read_buckets(table, column, first, count).map(Histograms)
-    }
-
-    /// A page's bounds follow those before it, after an infinite one, which ends the bucket that was open.
-    fn join(column: &mut Histograms, page: Histograms) {
-        column.0.lower.push(f64::INFINITY);
-        let (bounds, entries) = (column.0.lower.len() as u32, column.0.counts.len() as u32);
-        column.0.lower.extend(page.0.lower);
-        column.0.offsets.extend(page.0.offsets.iter().skip(1).map(|offset| entries + offset));
-        column.0.bucket.extend(page.0.bucket.iter().map(|bucket| bounds + bucket));
-        column.0.counts.extend(page.0.counts);
-        column.0.sums.extend(page.0.sums);
-        column.0.totals.extend(page.0.totals);
-    }
-}
-
-/// Pages as a test would have them.
-#[cfg(test)]
-impl Histograms {
-    pub(crate) fn example(lower: &[f64], rows: &[&[(u32, u64)]]) -> Self {
-        let entries = rows.concat();
-        let ends = rows.iter().scan(0, |end, row| {
-            *end += row.len() as u32;
-            Some(*end)
-        });
-        Self(types::Buckets {
-            lower: lower.to_vec(),
-            offsets: std::iter::once(0).chain(ends).collect(),
-            bucket: entries.iter().map(|entry| entry.0).collect(),
-            counts: entries.iter().map(|entry| entry.1).collect(),
-            sums: vec![0.5; rows.len()],
-            totals: rows.iter().map(|row| row.iter().map(|entry| entry.1).sum::<u64>() + 1).collect(),
-        })
     }
 }
 
@@ -363,44 +304,18 @@ mod tests {
         Text::join(&mut column, texts(&[0, 1], &["", "cat"]));
         let all: Vec<String> = column.iter().map(|text| text.to_string()).collect();
         assert_eq!(all, ["dog", "cat", "dog", "", "cat"]);
-        assert_eq!(column.words(), 4);
-        assert_eq!(column.get(4).as_bytes(), b"cat");
+        assert_eq!((column.words(), column.len()), (4, 5));
+        assert_eq!(column.get(4), "cat");
+        assert!(column.get(3).is_empty());
     }
 
     #[test]
     fn different_texts_print_differently() {
-        assert_eq!(Text(b"caf\xc3\xa9").to_string(), "café");
-        assert_eq!(Text(b"a\xffb").to_string(), "a\\xffb");
-        assert_eq!(Text(b"a\\xffb").to_string(), "a\\\\xffb");
-        assert_eq!(Text(b"\\").to_string(), "\\\\");
-        assert_eq!(Text(b"").to_string(), "");
-    }
-
-    fn bucket(low: f64, high: Option<f64>, count: u64) -> Bucket {
-        Bucket { low, high, count }
-    }
-
-    #[test]
-    fn the_last_bound_opens_a_bucket() {
-        let column = Histograms::example(&[0.0, 1.0, 2.0], &[&[(0, 3), (2, 1)], &[], &[(1, 9)]]);
-        let rows: Vec<Vec<Bucket>> = column.iter().map(|row| row.buckets().collect()).collect();
-        assert_eq!(rows[0], [bucket(0.0, Some(1.0), 3), bucket(2.0, None, 1)]);
-        assert!(rows[1].is_empty());
-        assert_eq!(rows[2], [bucket(1.0, Some(2.0), 9)]);
-        // One value found no bucket.
-        assert_eq!(column.get(0).count(), 5);
-    }
-
-    #[test]
-    fn pages_of_histograms_join_and_merge() {
-        let mut column = Histograms::example(&[0.0, 1.0], &[&[(0, 3), (1, 1)]]);
-        Histogram::join(&mut column, Histograms::example(&[-2.0, 0.0, 1.0], &[&[(0, 5)], &[(1, 4), (2, 2)]]));
-        let rows: Vec<Vec<Bucket>> = column.iter().map(|row| row.buckets().collect()).collect();
-        assert_eq!(rows[0], [bucket(0.0, Some(1.0), 3), bucket(1.0, None, 1)]);
-        assert_eq!(rows[1], [bucket(-2.0, Some(0.0), 5)]);
-        assert_eq!(rows[2], [bucket(0.0, Some(1.0), 4), bucket(1.0, None, 2)]);
-        assert_eq!(column.iter().map(|row| row.count()).collect::<Vec<_>>(), [5, 6, 7]);
-        let merged = [bucket(-2.0, Some(0.0), 5), bucket(0.0, Some(1.0), 7), bucket(1.0, None, 3)];
-        assert_eq!(column.merged(), merged);
+        let print = |bytes: &[u8]| Text::from(bytes).to_string();
+        assert_eq!(print(b"caf\xc3\xa9"), "café");
+        assert_eq!(print(b"a\xffb"), "a\\xffb");
+        assert_eq!(print(b"a\\xffb"), "a\\\\xffb");
+        assert_eq!(print(b"\\"), "\\\\");
+        assert_eq!(print(b""), "");
     }
 }

@@ -22,6 +22,7 @@ pub struct Failure {
 pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
 
 impl Failure {
+    /// A failure for a reason of the plugin's own.
     pub fn new(reason: impl Into<String>, message: impl Into<String>) -> Self {
         Self { reason: reason.into(), message: message.into() }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::bindings::weir::plugin::interval;
+use crate::host::interval;
 
 /// Counted from 0.
 #[must_use]

@@ -2,12 +2,12 @@
 
 use std::fmt::Display;
 
-use crate::bindings::weir::plugin::output;
 use crate::bindings::weir::plugin::types::Label;
+use crate::host::output;
 use crate::table::Table;
 use crate::{Failure, Result};
 
-pub use output::Severity;
+pub use crate::bindings::weir::plugin::output::Severity;
 
 fn label(name: &str, value: impl Display) -> Label {
     Label { name: name.to_owned(), value: value.to_string() }
@@ -44,6 +44,9 @@ metrics! {
     /// A number that only grows; the host keeps its total: `counter("calls").label("comm", comm).add(1.0)?`.
     Counter counter {
         /// By how much it grew since the last call.
+        ///
+        /// # Errors
+        /// `bounds` if it is negative or not finite, `quota`, `too-large`.
         #[expect(clippy::should_implement_trait, reason = "a counter is added to, as everywhere")]
         pub fn add(self, delta: f64) -> Result {
             output::add(self.name, &self.labels, delta).map_err(Failure::refused)
@@ -52,6 +55,10 @@ metrics! {
 
     /// A number as it is now: `gauge("share").label("comm", comm).set(0.5)?`.
     Gauge gauge {
+        /// The number.
+        ///
+        /// # Errors
+        /// `bounds` if it is not finite, `quota`, `too-large`.
         pub fn set(self, value: f64) -> Result {
             output::gauge(self.name, &self.labels, value).map_err(Failure::refused)
         }
@@ -59,6 +66,10 @@ metrics! {
 
     /// A row's histogram, passed on whole: `histogram("latency").row(&table, 0, "latency")?`.
     Distribution histogram {
+        /// The row and the column that it is in.
+        ///
+        /// # Errors
+        /// `unknown`, `kind`, `bounds` if there is no such row, `quota`, `too-large`.
         pub fn row(self, table: &Table, row: u32, column: &str) -> Result {
             let column = table.find(column)?;
             output::histogram(self.name, &self.labels, table.number, row, column).map_err(Failure::refused)
@@ -68,6 +79,15 @@ metrics! {
 
 /// Something for a person to read. `code` names its sort, and is always the same, for programs to select by;
 /// `title` is one line.
+///
+/// ```no_run
+/// # fn say() -> weir_plugin::Result {
+/// use weir_plugin::{Severity, report};
+///
+/// report(Severity::Warning, "slow", "reads take long").field("p99", "12 ms").field("calls", 1200).send()?;
+/// # Ok(())
+/// # }
+/// ```
 pub fn report(level: Severity, code: &str, title: impl Into<String>) -> Report<'_> {
     Report { level, code, title: title.into(), fields: Vec::new() }
 }
@@ -83,18 +103,25 @@ pub struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// Fields are shown in the order in which they are added.
+    /// Fields are shown in the order in which they are added; there can be 32.
     pub fn field(mut self, name: &str, value: impl Display) -> Self {
         self.fields.push(label(name, value));
         self
     }
 
+    /// Says it.
+    ///
+    /// # Errors
+    /// `quota`, `too-large`.
     pub fn send(self) -> Result {
         output::report(self.level, self.code, &self.title, &self.fields).map_err(Failure::refused)
     }
 }
 
 /// Appends to a file that this interval leaves behind.
+///
+/// # Errors
+/// `quota`: everything that a call puts out has 1 MiB together. `too-large`, if a name is.
 pub fn artefact(name: &str, media_type: &str, chunk: &[u8]) -> Result {
     output::artefact(name, media_type, chunk).map_err(Failure::refused)
 }

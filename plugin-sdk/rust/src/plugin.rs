@@ -3,8 +3,8 @@
 use std::marker::PhantomData;
 
 use crate::bindings::exports::weir::plugin::analysis::Guest;
-use crate::bindings::weir::plugin::{output, types};
-use crate::{Failure, Result, Severity};
+use crate::bindings::weir::plugin::types;
+use crate::{Failure, Result};
 
 /// A plugin, exported with [`export!`](crate::export).
 ///
@@ -12,7 +12,7 @@ use crate::{Failure, Result, Severity};
 /// [`state`](crate::state). The fields hold what `configure` read.
 pub trait Plugin: Default {
     /// Looks at the options, and at the columns of the tables. It is called before anything is attached, so that
-    /// what is wrong is told before anything runs, and again before each `analyze`. Tables have no rows yet.
+    /// what is wrong is told before anything runs, when tables have no rows yet; and again before each `analyze`.
     fn configure(&mut self) -> Result {
         Ok(())
     }
@@ -42,17 +42,22 @@ pub struct Exported<P>(PhantomData<P>);
 
 impl<P: Plugin> Guest for Exported<P> {
     fn configure() -> Result<(), types::Failure> {
+        log_panics();
         configured::<P>().map(drop).map_err(Failure::into_host)
     }
 
     fn analyze() -> Result<(), types::Failure> {
+        log_panics();
         configured::<P>().and_then(|mut plugin| plugin.analyze()).map_err(Failure::into_host)
     }
 }
 
-fn configured<P: Plugin>() -> Result<P> {
-    // A panic becomes a trap, which says nothing; the log is kept.
-    std::panic::set_hook(Box::new(|panic| output::log(Severity::Critical, &panic.to_string())));
+/// A panic becomes a trap, which says nothing; the log is kept.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| crate::log(crate::Severity::Critical, panic)));
+}
+
+pub(crate) fn configured<P: Plugin>() -> Result<P> {
     let mut plugin = P::default();
     plugin.configure()?;
     Ok(plugin)

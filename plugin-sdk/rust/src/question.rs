@@ -1,12 +1,14 @@
 //! Questions: filter, group and sort, answered by the host. They chain, and nothing is asked before
 //! [`Question::ask`].
 
-use crate::bindings::weir::plugin::questions::{self, Aggregate};
+use crate::bindings::weir::plugin::questions::{Aggregate, Condition as Compared};
+use crate::column::Text;
+use crate::host::questions;
 use crate::table::Table;
 use crate::{Failure, Result};
 
 /// What a column is compared with. Numbers compare by value, whatever their kinds.
-pub use questions::Literal;
+pub use crate::bindings::weir::plugin::questions::Literal;
 
 macro_rules! literals {
     ($($from:ty => $kind:ident),*) => {$(
@@ -19,6 +21,12 @@ macro_rules! literals {
 }
 
 literals!(u32 => Unsigned, u64 => Unsigned, i32 => Signed, i64 => Signed, f64 => Float, &str => Text, &[u8] => Text);
+
+impl From<Text<'_>> for Literal {
+    fn from(text: Text<'_>) -> Self {
+        Self::Text(text.as_bytes().to_vec())
+    }
+}
 
 /// A column, to be compared with something: `col("calls").gt(10)`.
 #[derive(Clone, Copy, Debug)]
@@ -43,34 +51,46 @@ impl Col<'_> {
         Condition { column: self.0.to_owned(), op, value }
     }
 
+    /// The value is this one. A NaN is none.
     #[must_use]
     pub fn eq(self, value: impl Into<Literal>) -> Condition {
         self.condition("eq", value.into())
     }
 
+    /// The value is another one.
     #[must_use]
     pub fn ne(self, value: impl Into<Literal>) -> Condition {
         self.condition("ne", value.into())
     }
 
+    /// The number is less.
     #[must_use]
     pub fn lt(self, value: impl Into<Literal>) -> Condition {
         self.condition("lt", value.into())
     }
 
+    /// The number is less or the same.
     #[must_use]
     pub fn le(self, value: impl Into<Literal>) -> Condition {
         self.condition("le", value.into())
     }
 
+    /// The number is greater.
     #[must_use]
     pub fn gt(self, value: impl Into<Literal>) -> Condition {
         self.condition("gt", value.into())
     }
 
+    /// The number is greater or the same.
     #[must_use]
     pub fn ge(self, value: impl Into<Literal>) -> Condition {
         self.condition("ge", value.into())
+    }
+
+    /// The text begins with this one.
+    #[must_use]
+    pub fn starts_with<'v>(self, value: impl Into<Text<'v>>) -> Condition {
+        self.condition("prefix", value.into().into())
     }
 }
 
@@ -109,8 +129,9 @@ impl Question {
     /// these columns, and what is shown of each group under names like `sum(calls)`.
     ///
     /// The overflow row's keys read as 0 or empty: have `overflow` among the columns, or filter it out first.
-    pub fn group_by<const N: usize>(mut self, columns: [&str; N]) -> Self {
-        self.steps.push(Step::Group { by: columns.map(str::to_owned).to_vec(), show: Vec::new() });
+    pub fn group_by<'a>(mut self, columns: impl IntoIterator<Item = &'a str>) -> Self {
+        let by = columns.into_iter().map(str::to_owned).collect();
+        self.steps.push(Step::Group { by, show: Vec::new() });
         self
     }
 
@@ -130,14 +151,17 @@ impl Question {
         self.show("sum", column, 0.0)
     }
 
+    /// The least of the group's numbers.
     pub fn min(self, column: &str) -> Self {
         self.show("min", column, 0.0)
     }
 
+    /// The greatest of the group's numbers.
     pub fn max(self, column: &str) -> Self {
         self.show("max", column, 0.0)
     }
 
+    /// The average of the group's numbers; of histograms and averages, that of all their values.
     pub fn mean(self, column: &str) -> Self {
         self.show("mean", column, 0.0)
     }
@@ -147,7 +171,8 @@ impl Question {
         self.show("share", column, 0.0)
     }
 
-    /// The smallest value that at least this share (0 to 1) of the values does not exceed.
+    /// The smallest value that at least this share (0 to 1) of the values does not exceed; of histograms, the upper
+    /// bound of the bucket that it is in. NaN where there are no values.
     pub fn quantile(self, column: &str, share: f64) -> Self {
         self.show("quantile", column, share)
     }
@@ -157,10 +182,12 @@ impl Question {
         self.show("count", column, 0.0)
     }
 
+    /// By ascending values of a column; equal ones keep their order.
     pub fn sort_asc(self, column: &str) -> Self {
         self.sort(column, false)
     }
 
+    /// By descending values of a column; equal ones keep their order.
     pub fn sort_desc(self, column: &str) -> Self {
         self.sort(column, true)
     }
@@ -201,7 +228,7 @@ impl Question {
 /// A step with columns by place.
 #[derive(Debug)]
 enum Asked {
-    Filter(Vec<questions::Condition>),
+    Filter(Vec<Compared>),
     Group { by: Vec<u32>, show: Vec<Aggregate> },
     Sort { by: u32, descending: bool, limit: u32 },
 }
@@ -214,7 +241,7 @@ impl Step {
                     .into_iter()
                     .map(|Condition { column, op, value }| {
                         let column = table.find(&column)?;
-                        Ok(questions::Condition { column, op: op.to_owned(), value })
+                        Ok(Compared { column, op: op.to_owned(), value })
                     })
                     .collect::<Result<_>>()?,
             ),
@@ -235,9 +262,16 @@ impl Step {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{self, Host};
 
+    fn host() -> Host {
+        let opens = testing::Table::new("opens").key("comm", ["cat", "dd", "cat"]).count("calls", [1, 20, 3]);
+        Host::new().table(opens)
+    }
+
+    /// The columns are `overflow`, `comm`, `calls`.
     fn table() -> Table {
-        Table::example(&[("overflow", "u64"), ("comm", "text"), ("calls", "u64")], 3)
+        host().call(|| crate::table("opens").unwrap())
     }
 
     #[test]
@@ -289,5 +323,23 @@ mod tests {
     #[test]
     fn nothing_asked_is_the_table_itself() {
         assert_eq!(Question::about(&table()).ask().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_chain_is_answered_step_by_step() {
+        host().call(|| {
+            let opens = crate::table("opens").unwrap();
+            let busy =
+                opens.filter(col("calls").gt(1)).group_by(["comm"]).sum("calls").sort_asc("comm").ask();
+            let busy = busy.unwrap();
+            assert_eq!(busy.name(), "opens");
+            assert_eq!(busy.column::<u64>("sum(calls)").unwrap(), [3, 20]);
+            let cats = opens.filter(col("comm").starts_with("ca")).ask().unwrap();
+            assert_eq!(cats.len(), 2);
+            let comm = cats.column::<Text>("comm").unwrap();
+            assert_eq!(opens.filter(col("comm").eq(comm.get(0))).ask().unwrap().len(), 2);
+            let wrong = opens.filter(col("comm").gt("a")).ask().unwrap_err();
+            assert_eq!(wrong.reason, "kind");
+        });
     }
 }

@@ -4,7 +4,8 @@ use std::cell::OnceCell;
 use std::fmt;
 use std::rc::Rc;
 
-use crate::column::{Histogram, Histograms, Text, Texts};
+use crate::column::{Text, Texts};
+use crate::histogram::{Histogram, Histograms};
 use crate::table::Table;
 use crate::{Failure, Result};
 
@@ -40,10 +41,15 @@ enum Cells {
 /// One cell, whatever it holds.
 #[derive(Clone, Copy, Debug)]
 pub enum Value<'a> {
+    /// A number of kind `u64`.
     Unsigned(u64),
+    /// A number of kind `s64`.
     Signed(i64),
+    /// A number of kind `f64`.
     Float(f64),
+    /// A text.
     Text(Text<'a>),
+    /// A histogram.
     Histogram(Histogram<'a>),
 }
 
@@ -88,11 +94,11 @@ impl Page {
         let count = PAGE_ROWS.min(self.table.len() - self.first);
         let (table, first) = (&self.table, self.first);
         match table.columns()[column as usize].kind.as_str() {
-            "u64" => table.page::<u64>(column, first, count).map(Cells::Unsigned),
-            "s64" => table.page::<i64>(column, first, count).map(Cells::Signed),
-            "f64" => table.page::<f64>(column, first, count).map(Cells::Float),
-            "text" => table.page::<Text>(column, first, count).map(Cells::Texts),
-            "buckets" => table.page::<Histogram>(column, first, count).map(Cells::Histograms),
+            "u64" => table.cells::<u64>(column, first, count).map(Cells::Unsigned),
+            "s64" => table.cells::<i64>(column, first, count).map(Cells::Signed),
+            "f64" => table.cells::<f64>(column, first, count).map(Cells::Float),
+            "text" => table.cells::<Text>(column, first, count).map(Cells::Texts),
+            "buckets" => table.cells::<Histogram>(column, first, count).map(Cells::Histograms),
             other => Err(Failure::new("kind", format!("{other} is a kind that this plugin does not know"))),
         }
     }
@@ -120,7 +126,10 @@ impl Row {
         })
     }
 
-    /// The number in a column of kind `u64`. It and those below fail with `unknown` or `kind`.
+    /// The number in a column of kind `u64`.
+    ///
+    /// # Errors
+    /// `unknown` or `kind`.
     pub fn u64(&self, column: &str) -> Result<u64> {
         match self.value(column)? {
             Value::Unsigned(value) => Ok(value),
@@ -128,6 +137,10 @@ impl Row {
         }
     }
 
+    /// The number in a column of kind `s64`.
+    ///
+    /// # Errors
+    /// `unknown` or `kind`.
     pub fn i64(&self, column: &str) -> Result<i64> {
         match self.value(column)? {
             Value::Signed(value) => Ok(value),
@@ -135,6 +148,10 @@ impl Row {
         }
     }
 
+    /// The number in a column of kind `f64`.
+    ///
+    /// # Errors
+    /// `unknown` or `kind`.
     pub fn f64(&self, column: &str) -> Result<f64> {
         match self.value(column)? {
             Value::Float(value) => Ok(value),
@@ -142,6 +159,10 @@ impl Row {
         }
     }
 
+    /// The text in a column of kind `text`.
+    ///
+    /// # Errors
+    /// `unknown` or `kind`.
     pub fn text(&self, column: &str) -> Result<Text<'_>> {
         match self.value(column)? {
             Value::Text(value) => Ok(value),
@@ -149,6 +170,10 @@ impl Row {
         }
     }
 
+    /// The histogram in a column of kind `buckets`.
+    ///
+    /// # Errors
+    /// `unknown` or `kind`.
     pub fn histogram(&self, column: &str) -> Result<Histogram<'_>> {
         match self.value(column)? {
             Value::Histogram(value) => Ok(value),
@@ -156,15 +181,32 @@ impl Row {
         }
     }
 
+    /// Its keys, in the order of their columns.
+    ///
+    /// # Errors
+    /// `kind`, if one is of a kind that this crate does not know.
+    pub fn keys(&self) -> Result<Vec<Value<'_>>> {
+        self.named_keys().map(|key| Ok(key?.1)).collect()
+    }
+
+    fn named_keys(&self) -> impl Iterator<Item = Result<(&str, Value<'_>)>> {
+        let keys = self.page.table.columns().iter().filter(|column| column.role == "key");
+        keys.map(|key| Ok((key.name.as_str(), self.value(&key.name)?)))
+    }
+
     /// All of its keys as one text for people, never the same for two rows: one key as it prints, several as
     /// `comm="cat" pid=12`, and `all` in a table that has none.
+    ///
+    /// # Errors
+    /// `kind`, if one is of a kind that this crate does not know.
     pub fn key(&self) -> Result<String> {
-        let keys = self.page.table.columns().iter().filter(|column| column.role == "key");
-        let keys = keys.map(|key| Ok((key.name.as_str(), self.value(&key.name)?)));
-        Ok(join(&keys.collect::<Result<Vec<_>>>()?))
+        Ok(join(&self.named_keys().collect::<Result<Vec<_>>>()?))
     }
 
     /// This is the row of the events that found no row of their own; its keys mean nothing.
+    ///
+    /// # Errors
+    /// None that a host of today gives.
     pub fn is_overflow(&self) -> Result<bool> {
         Ok(self.page.table.find("overflow").is_ok() && self.u64("overflow")? != 0)
     }
@@ -226,6 +268,41 @@ impl fmt::Display for Value<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table;
+    use crate::testing::{self, Host, values};
+
+    #[test]
+    fn rows_are_read_as_far_as_they_are_looked_at() {
+        let rows = PAGE_ROWS + 3;
+        let numbers = (0..u64::from(rows)).collect::<Vec<_>>();
+        let table_of = testing::Table::new("t").key("pid", numbers.clone()).count("n", numbers);
+        let host = Host::new().table(table_of.avg("size", (0..rows).map(|row| (2, f64::from(row)))));
+        host.call(|| {
+            for (number, row) in (0..).zip(table("t").unwrap().rows()) {
+                assert_eq!((row.u64("pid").unwrap(), row.u64("n").unwrap()), (number, number));
+                assert_eq!(row.value("size").unwrap().as_f64(), Some(number as f64 / 2.0));
+                assert!(!row.is_overflow().unwrap());
+            }
+            assert_eq!(table("t").unwrap().rows().count(), rows as usize);
+        });
+    }
+
+    #[test]
+    fn every_kind_of_cell_is_read() {
+        let row = testing::Table::new("t").key("comm", ["cat"]).key("error", [-2i64]).max("slowest", [9u64]);
+        let host = Host::new().table(row.hist("latency", [values([5, 6])]).overflow(3));
+        host.call(|| {
+            let row = table("t").unwrap().rows().next().unwrap();
+            assert_eq!((row.text("comm").unwrap(), row.i64("error").unwrap()), ("cat".into(), -2));
+            assert_eq!(row.histogram("latency").unwrap().count(), 2);
+            assert!(row.is_overflow().unwrap());
+            assert_eq!(row.key().unwrap(), "comm=\"cat\" error=-2");
+            let keys: Vec<String> = row.keys().unwrap().iter().map(Value::to_string).collect();
+            assert_eq!(keys, ["cat", "-2"]);
+            assert_eq!(row.f64("slowest").unwrap_err().message, "column slowest holds u64, not f64");
+            assert_eq!(row.value("nothing").unwrap_err().reason, "unknown");
+        });
+    }
 
     fn text(bytes: &[u8]) -> Value<'_> {
         Value::Text(Text::from(bytes))

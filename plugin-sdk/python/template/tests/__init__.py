@@ -1,0 +1,3 @@
+import sys
+
+sys.path[:0] = ["src", "build/sdk"]

@@ -1,0 +1,16 @@
+module noisy-neighbour
+
+go 1.24
+
+require github.com/weir-tracing/weir/plugin-sdk/go/sdk v0.0.0
+
+require (
+	github.com/weir-tracing/weir/plugin-sdk/go/sdk/bindings v0.0.0 // indirect
+	go.bytecodealliance.org/pkg v0.4.0 // indirect
+)
+
+replace (
+	github.com/weir-tracing/weir/plugin-sdk/go/sdk => ./build/sdk
+	github.com/weir-tracing/weir/plugin-sdk/go/sdk/bindings => ./build/bindings
+	go.bytecodealliance.org/pkg => ./build/sdk/pkg
+)

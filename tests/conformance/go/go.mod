@@ -1,0 +1,15 @@
+module tally
+
+go 1.24
+
+require (
+	github.com/weir-tracing/weir/plugin-sdk/go/sdk v0.0.0
+	github.com/weir-tracing/weir/plugin-sdk/go/sdk/bindings v0.0.0
+	go.bytecodealliance.org/pkg v0.4.0 // indirect
+)
+
+replace (
+	github.com/weir-tracing/weir/plugin-sdk/go/sdk => ./build/sdk
+	github.com/weir-tracing/weir/plugin-sdk/go/sdk/bindings => ./build/bindings
+	go.bytecodealliance.org/pkg => ./build/sdk/pkg
+)
