@@ -23,6 +23,9 @@ const PROGRAM: &str = "weir";
 /// What the object is made from; never the package's folder itself, in which a target directory may lie.
 const SOURCES: [&str; 5] = ["Cargo.toml", "Cargo.lock", "src", "abi/Cargo.toml", "abi/src"];
 
+/// What new projects of plugins are made from.
+const EMBEDDED: [&str; 2] = ["../plugin-sdk", "../plugins/demo.weir"];
+
 fn main() -> ExitCode {
     match embed() {
         Ok(()) => ExitCode::SUCCESS,
@@ -39,6 +42,8 @@ fn embed() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set: this is for cargo to run")?);
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed={BUILT}");
+    // What is embedded as it is, of which the compiler does not know.
+    EMBEDDED.iter().for_each(|path| println!("cargo::rerun-if-changed={path}"));
     let object = match env::var_os(BUILT).map(PathBuf::from) {
         Some(object) => {
             println!("cargo::rerun-if-changed={}", object.display());

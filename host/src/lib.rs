@@ -4,6 +4,7 @@
 //! end of every interval its rows become a [`snapshot`], which goes to the sinks and, through shared memory,
 //! to the sandbox in which plugins run; what these put out are [`event`]s, which go to the sinks too.
 
+mod author;
 mod cgroup;
 pub mod cli;
 pub mod config;
@@ -11,6 +12,7 @@ pub mod error;
 pub mod escape;
 pub mod event;
 pub mod kernel;
+mod manifest;
 mod memfd;
 pub mod policy;
 pub mod probe;

@@ -2,17 +2,14 @@
 
 use std::path::Path;
 
-use super::run::schemas;
 use super::{answer, plugins};
-use crate::config::Config;
 use crate::error::Result;
 use crate::probe::describe;
 use crate::sandbox::Sandbox;
 
 /// Resolves every name, and compiles and configures every plugin, as a run would.
 pub(super) fn check(path: &Path) -> Result<()> {
-    let config = Config::load(path)?;
-    let plugins = plugins::load(&config.plugins, &[], &schemas(&config))?;
+    let (config, plugins) = plugins::plan(Some(path), &[])?;
     if !plugins.is_empty() {
         Sandbox::start(plugins)?;
     }

@@ -29,9 +29,9 @@ pub(super) struct StartJob {
     /// The plugins
     #[arg(value_name = "PLUGIN.wasm", required = true)]
     plugins: Vec<PathBuf>,
-    /// The tables that they see, and the plugins' options
+    /// The tables that they see, and the plugins' options; without it, the tables that they ask for
     #[arg(short, long, value_name = "FILE")]
-    config: PathBuf,
+    config: Option<PathBuf>,
     /// The job's name; a job of that name is replaced [default: the first plugin's]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -104,7 +104,8 @@ impl Asking {
     fn next(&mut self) -> Result<Option<Answer>> {
         match protocol::answer(&mut self.0) {
             Ok(Answer::Failed(error)) => Err(error),
-            Ok(Answer::Refused(refused)) => Err(too_much(&refused)),
+            Ok(Answer::Refused(refused)) => Err(too_much("the daemon refuses it", &refused)),
+            Ok(Answer::Waits(refused)) => Err(too_much(WAITS, &refused)),
             Ok(answer) => Ok(Some(answer)),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
             Err(error) => Err(error.into()),
@@ -112,8 +113,11 @@ impl Asking {
     }
 }
 
-fn too_much(refused: &[(String, String)]) -> Error {
-    let mut message = "the daemon refuses it".to_owned();
+/// What is said of a new version that asks for more than is granted.
+const WAITS: &str = "what was started before goes on; this asks for more than is granted, and waits until the policy grants it";
+
+fn too_much(what: &str, refused: &[(String, String)]) -> Error {
+    let mut message = what.to_owned();
     for (code, what) in refused {
         message.push_str(&format!("\n  {code}: {what}"));
     }
@@ -125,8 +129,8 @@ fn silent() -> Error {
 }
 
 /// A configuration's text, and the bytes of the plugins that it names.
-pub(super) fn of_file(path: &Path, added: &[PathBuf]) -> Result<(Asked, Vec<Upload>, Vec<Vec<u8>>)> {
-    let text = text_of(path)?;
+pub(super) fn of_file(path: Option<&Path>, added: &[PathBuf]) -> Result<(Asked, Vec<Upload>, Vec<Vec<u8>>)> {
+    let (path, text) = text_of(path)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     // All but this is the daemon's to read, which knows the kernel.
     let table: toml::Table = toml::from_str(&text).unwrap_or_default();
@@ -142,8 +146,10 @@ pub(super) fn of_file(path: &Path, added: &[PathBuf]) -> Result<(Asked, Vec<Uplo
     Ok((asked(path, text), uploads, components))
 }
 
-fn text_of(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))
+/// A configuration. Without one, plugins ask for their tables.
+fn text_of(path: Option<&Path>) -> Result<(&Path, String)> {
+    let Some(path) = path else { return Ok((Path::new("no configuration"), String::new())) };
+    Ok((path, std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?))
 }
 
 fn asked(path: &Path, text: String) -> Asked {
@@ -256,7 +262,8 @@ fn pass_on(answer: Answer, sink: &mut dyn Sink, totals: &mut Totals, ended: &mut
 
 pub(super) fn start(job: &StartJob) -> Result<()> {
     // Plugins of the configuration are not started unless they are named.
-    let asked = asked(&job.config, text_of(&job.config)?);
+    let (path, text) = text_of(job.config.as_deref())?;
+    let asked = asked(path, text);
     let (plugins, components) = of_plugins(&job.plugins)?;
     let name = job.name.clone().or_else(|| plugins.first().map(|plugin| plugin.name.clone()));
     let shown = name.clone().unwrap_or_default();
@@ -323,6 +330,10 @@ pub(super) fn status(show: &Show) -> Result<()> {
             text.push_str(&format!("  {}: {tables} tables, {plugins} plugins", job.job));
             if let Some((from, to)) = &job.not_covered {
                 text.push_str(&format!("; not counted from {from} to {to}"));
+            }
+            if !job.waits.is_empty() {
+                let much = job.waits.iter().map(|(code, what)| format!("{code}: {what}")).collect::<Vec<_>>();
+                text.push_str(&format!("; a new version waits for the policy: {}", guard(&much.join("; "))));
             }
             if let Some(why) = &job.not_restored {
                 text.push_str(&format!("; not begun again: {}", on_one_line(why)));

@@ -20,7 +20,7 @@ use crate::snapshot::Snapshot;
 const SERIES: usize = 10_000;
 
 /// One run's data on its way.
-pub(super) struct Flow<'a> {
+pub(crate) struct Flow<'a> {
     sink: &'a mut dyn Sink,
     sandbox: Option<Sandbox>,
     plugins: Vec<Counters>,
@@ -38,19 +38,39 @@ struct Counters {
 
 impl<'a> Flow<'a> {
     /// Starts the plugins, if there are any.
-    pub(super) fn new(plugins: Vec<Plugin>, sink: &'a mut dyn Sink) -> Result<Self> {
+    pub(crate) fn new(plugins: Vec<Plugin>, sink: &'a mut dyn Sink) -> Result<Self> {
+        Self::with(plugins, Sandbox::start, sink)
+    }
+
+    /// The same for a replay.
+    pub(crate) fn replay(plugins: Vec<Plugin>, sink: &'a mut dyn Sink) -> Result<Self> {
+        Self::with(plugins, Sandbox::replay, sink)
+    }
+
+    fn with(
+        plugins: Vec<Plugin>,
+        start: fn(Vec<Plugin>) -> Result<Sandbox>,
+        sink: &'a mut dyn Sink,
+    ) -> Result<Self> {
         let counters = plugins.iter().map(|plugin| Counters::new(&plugin.name)).collect();
-        let sandbox = if plugins.is_empty() { None } else { Some(Sandbox::start(plugins)?) };
+        let sandbox = if plugins.is_empty() { None } else { Some(start(plugins)?) };
         Ok(Self { sink, sandbox, plugins: counters, totals: Totals::default(), ended: UNIX_EPOCH })
     }
 
-    pub(super) fn start(&mut self, at: SystemTime, tables: &[(Arc<str>, SchemaRef)]) -> Result<()> {
+    /// Intervals are missing, which plugins are told.
+    pub(crate) fn missing(&mut self, intervals: u64) {
+        if let Some(sandbox) = &mut self.sandbox {
+            sandbox.missing(u32::try_from(intervals).unwrap_or(u32::MAX));
+        }
+    }
+
+    pub(crate) fn start(&mut self, at: SystemTime, tables: &[(Arc<str>, SchemaRef)]) -> Result<()> {
         self.ended = at;
         self.sink.put(&Event::Start { at, tables })
     }
 
     /// Takes one interval's snapshots. Never waits for a plugin.
-    pub(super) fn interval(&mut self, snapshots: &[Snapshot]) -> Result<()> {
+    pub(crate) fn interval(&mut self, snapshots: &[Snapshot]) -> Result<()> {
         let Some(interval) = snapshots.first().map(|snapshot| snapshot.interval) else { return Ok(()) };
         self.totals.intervals += 1;
         self.totals.elapsed = self.totals.elapsed.saturating_add(interval.length);
@@ -63,20 +83,20 @@ impl<'a> Flow<'a> {
     }
 
     /// Tells of tables that cost too much.
-    pub(super) fn detached(&mut self, tables: &[Detached]) -> Result<()> {
+    pub(crate) fn detached(&mut self, tables: &[Detached]) -> Result<()> {
         tables.iter().try_for_each(|Detached { table, interval, message }| {
             self.sink.put(&Event::Detached { table, interval: *interval, message })
         })
     }
 
     /// Passes on what plugins have answered by now.
-    pub(super) fn answers(&mut self) -> Result<()> {
+    pub(crate) fn answers(&mut self) -> Result<()> {
         let answers = self.sandbox.as_mut().map_or(Ok(Vec::new()), Sandbox::answers)?;
         self.pass_on(answers)
     }
 
     /// Waits until no plugin is at work. The sandbox's watchdog bounds this.
-    pub(super) fn settle(&mut self) -> Result<()> {
+    pub(crate) fn settle(&mut self) -> Result<()> {
         let Some(sandbox) = &mut self.sandbox else { return Ok(()) };
         let mut answers = sandbox.answers()?;
         while !sandbox.idle() {
@@ -102,29 +122,29 @@ impl<'a> Flow<'a> {
         Ok(())
     }
 
-    pub(super) fn end(mut self) -> Result<Totals> {
+    pub(crate) fn end(mut self) -> Result<Totals> {
         self.totals.plugin_skipped = self.sandbox.as_ref().map_or(0, Sandbox::skipped);
         self.sink.put(&Event::End { at: self.ended, totals: &self.totals })?;
         Ok(self.totals)
     }
 
     /// Nobody reads any more.
-    pub(super) fn closed(&self) -> bool {
+    pub(crate) fn closed(&self) -> bool {
         self.sink.closed()
     }
 
     /// What the sink wants to be read.
-    pub(super) fn input(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn input(&self) -> Option<BorrowedFd<'_>> {
         self.sink.input()
     }
 
     /// Lets the sink read it.
-    pub(super) fn tend(&mut self) -> Result<()> {
+    pub(crate) fn tend(&mut self) -> Result<()> {
         self.sink.tend()
     }
 
     /// The sandbox's process, its channel, and when it must be looked after.
-    pub(super) fn sandbox(&self) -> Option<&Sandbox> {
+    pub(crate) fn sandbox(&self) -> Option<&Sandbox> {
         self.sandbox.as_ref()
     }
 }

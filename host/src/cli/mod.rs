@@ -22,13 +22,15 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use flow::wait;
+pub(crate) use flow::{Flow, wait};
 pub(crate) use plugins::read as read_component;
+pub(crate) use replay::play;
 pub(crate) use run::next;
 
+use crate::author;
 use crate::error::{Error, Kind, Result};
 use crate::escape::guard;
-use crate::sink::{Detail, Json, Sink, Text};
+use crate::sink::{Artefacts, Detail, Json, Sink, Text};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -63,6 +65,9 @@ enum Command {
     Check(Check),
     /// Fill the tables of a configuration, and keep each interval's rows
     Record(Record),
+    /// Write, test, look at and ship plugins
+    #[command(subcommand)]
+    Plugin(author::Command),
     /// Show a recording, or what plugins make of it; needs no privileges
     Replay(Replay),
     /// Hold the probes for others, and run their plugins, as far as a policy lets them
@@ -108,6 +113,9 @@ struct Record {
     /// The folder to make
     #[arg(short, long, value_name = "x.weir")]
     output: PathBuf,
+    /// Record the tables that this plugin asks for, too; can be given more than once
+    #[arg(long = "plugin", value_name = "FILE")]
+    plugins: Vec<PathBuf>,
     #[command(flatten)]
     tracing: Tracing,
 }
@@ -117,15 +125,18 @@ struct Replay {
     /// The recording
     #[arg(value_name = "x.weir")]
     recording: PathBuf,
+    /// Run the plugins of this configuration, on the recording's tables
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     output: Output,
 }
 
 #[derive(Debug, Args)]
 struct Tracing {
-    /// The configuration
+    /// The configuration; without it, the tables that plugins ask for
     #[arg(short, long, value_name = "FILE")]
-    config: PathBuf,
+    config: Option<PathBuf>,
     /// End after so long, such as 10s or 1m; without it at Ctrl-C, or when COMMAND ends
     #[arg(long, value_name = "TIME", value_parser = duration)]
     duration: Option<Duration>,
@@ -136,16 +147,31 @@ struct Tracing {
 
 #[derive(Debug, Args)]
 struct Output {
-    /// Run this plugin too, on every table; can be given more than once
+    /// Run this plugin too, on the tables that it asks for, or if it asks for none on every table; can be given more than
+    /// once
     #[arg(long = "plugin", value_name = "FILE")]
     plugins: Vec<PathBuf>,
     /// What to write to standard output
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
+    /// Also write the artefacts of plugins into this folder, as PLUGIN/INTERVAL-NAME
+    #[arg(long, value_name = "FOLDER")]
+    artefacts: Option<PathBuf>,
+}
+
+impl Output {
+    /// Where all goes that is put out.
+    fn sink(&self, plugins: bool) -> Result<Box<dyn Sink>> {
+        let sink = self.format.sink(plugins);
+        match &self.artefacts {
+            Some(folder) => Ok(Box::new(Artefacts::new(folder, sink)?)),
+            None => Ok(sink),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
+pub(crate) enum Format {
     /// For an engineer at a terminal
     Text,
     /// For programs: one JSON object a line
@@ -153,7 +179,7 @@ enum Format {
 }
 
 impl Format {
-    fn sink(self, plugins: bool) -> Box<dyn Sink> {
+    pub(crate) fn sink(self, plugins: bool) -> Box<dyn Sink> {
         let output = io::stdout().lock();
         match self {
             Self::Text if plugins => Box::new(Text::new(output, Detail::Coverage)),
@@ -182,8 +208,11 @@ pub fn main() -> ExitCode {
         Command::Watch(watch) => watch::watch(&watch),
         Command::Run(run) => run::run(&run.tracing, &run.output),
         Command::Check(check) => check::check(&check.config),
-        Command::Record(record) => run::record(&record.tracing, &record.output),
-        Command::Replay(replay) => replay::replay(&replay.recording, &replay.output),
+        Command::Record(record) => run::record(&record.tracing, &record.plugins, &record.output),
+        Command::Plugin(command) => author::run(&command),
+        Command::Replay(replay) => {
+            replay::replay(&replay.recording, replay.config.as_deref(), &replay.output)
+        }
         Command::Serve(options) => serve::serve(options),
         Command::Start(start) => client::start(&start),
         Command::Stop(stop) => client::stop(&stop),
@@ -208,7 +237,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Tells the user something beside the data. Its lines are ours; what they quote may not be.
-fn say(what: &str, message: &dyn std::fmt::Display) {
+pub(crate) fn say(what: &str, message: &dyn std::fmt::Display) {
     let message = message.to_string();
     let lines: Vec<_> = message.split('\n').map(guard).collect();
     // Without a standard error there is nobody to tell.
@@ -216,7 +245,7 @@ fn say(what: &str, message: &dyn std::fmt::Display) {
 }
 
 /// Writes an answer. Its lines are ours; what they name may not be.
-fn answer(text: &str) -> Result<()> {
+pub(crate) fn answer(text: &str) -> Result<()> {
     let lines: Vec<_> = text.split('\n').map(guard).collect();
     match io::stdout().write_all(lines.join("\n").as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -232,7 +261,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// A named file could not be read.
-fn unreadable(path: &std::path::Path, error: &io::Error) -> Error {
+pub(crate) fn unreadable(path: &std::path::Path, error: &io::Error) -> Error {
     let kind = if error.kind() == io::ErrorKind::NotFound { Kind::NoInput } else { Kind::Io };
     Error::new(kind, format!("cannot read {}: {error}", path.display()))
 }

@@ -1,6 +1,5 @@
 //! From what the configuration and the command line say of plugins to plugins that can be started.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -8,73 +7,119 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 
+use super::run::schemas;
 use super::unreadable;
-use crate::config::PluginConfig;
+use crate::config::{self, Config, PluginConfig};
 use crate::error::{Error, Kind, Result};
-use crate::sandbox::{Limits, Plugin};
-use crate::trust::Digest;
+use crate::manifest::{self, Manifest};
+use crate::probe::Kernel;
+use crate::sandbox::Plugin;
 
 /// Bytes of a component. The largest known, an interpreter with its library, has 40 MiB.
 const COMPONENT_BYTES: u64 = 256 << 20;
 
-/// Those of the configuration, then those of the command line, which see every table.
+/// A plugin that was read, with what it says of itself and what is written for it.
+#[derive(Debug)]
+struct Found<'a> {
+    name: String,
+    path: PathBuf,
+    component: Vec<u8>,
+    manifest: Option<Manifest>,
+    written: Option<&'a PluginConfig>,
+}
+
+/// What is to run: the tables of a configuration and those that plugins ask for, and the plugins, those of the command line
+/// last.
+pub(super) fn plan(config: Option<&Path>, added: &[PathBuf]) -> Result<(Config, Vec<Plugin>)> {
+    let kernel = Kernel::running();
+    let path = match (config, added) {
+        (Some(path), _) => path,
+        (None, []) => return Err(nothing_to_do()),
+        // A plugin that asks for no tables is the reason why there are none.
+        (None, [plugin, ..]) => plugin,
+    };
+    let text = config.map(config::read).transpose()?.unwrap_or_default();
+    let Config { interval, tables, plugins } = Config::partial(&text, path, &kernel)?;
+    let found = find(&plugins, added)?;
+    let mut config = Config { interval, tables, plugins: plugins.clone() };
+    let mut tables = manifest::Tables::new(&mut config.tables);
+    for plugin in &found {
+        let named = plugin.written.is_some_and(|written| written.tables.is_some());
+        if let Some(manifest) = plugin.manifest.as_ref().filter(|_| !named) {
+            tables.add(&plugin.name, manifest, &plugin.path, &kernel)?;
+        }
+    }
+    config.has_tables(path)?;
+    let plugins = grant(found, &schemas(&config))?;
+    Ok((config, plugins))
+}
+
+/// Plugins for tables that are there already, as those of a recording are.
 pub(super) fn load(
-    configured: &[PluginConfig],
+    config: Option<&Path>,
     added: &[PathBuf],
     tables: &[(Arc<str>, SchemaRef)],
 ) -> Result<Vec<Plugin>> {
-    let mut plugins =
-        configured.iter().map(|plugin| from_config(plugin, tables)).collect::<Result<Vec<_>>>()?;
+    let names: Vec<&str> = tables.iter().map(|(name, _)| &**name).collect();
+    let configured = match config {
+        Some(path) => Config::plugins_for(&config::read(path)?, path, &names)?,
+        None => Vec::new(),
+    };
+    grant(find(&configured, added)?, tables)
+}
+
+/// Plugins for one table, whatever tables they ask for.
+pub(super) fn load_for(added: &[PathBuf], table: &[(Arc<str>, SchemaRef)]) -> Result<Vec<Plugin>> {
+    let mut found = find(&[], added)?;
+    found
+        .iter_mut()
+        .filter_map(|plugin| plugin.manifest.as_mut())
+        .for_each(|manifest| manifest.tables.clear());
+    grant(found, table)
+}
+
+fn nothing_to_do() -> Error {
+    Error::new(Kind::Usage, "there is nothing to trace")
+        .help("name a configuration with -c, or with --plugin a plugin that asks for tables")
+}
+
+/// Those of the configuration, then those of the command line.
+fn find<'a>(configured: &'a [PluginConfig], added: &[PathBuf]) -> Result<Vec<Found<'a>>> {
+    let mut found = configured.iter().map(configured_one).collect::<Result<Vec<_>>>()?;
     for path in added {
         let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        if plugins.iter().any(|plugin| plugin.name == name) {
+        if found.iter().any(|plugin| plugin.name == name) {
             return Err(Error::new(Kind::Usage, format!("there are two plugins `{name}`"))
                 .help("a plugin given by --plugin has the name of its file"));
         }
-        plugins.push(Plugin {
-            name,
-            component: read(path)?,
-            tables: tables.to_vec(),
-            options: BTreeMap::new(),
-            limits: Limits::default(),
-        });
+        found.push(Found::new(name, path, None)?);
     }
-    Ok(plugins)
+    Ok(found)
 }
 
-fn from_config(config: &PluginConfig, tables: &[(Arc<str>, SchemaRef)]) -> Result<Plugin> {
-    let find = |name: &String| {
-        let table = tables.iter().find(|(table, _)| **table == **name);
-        table.cloned().ok_or_else(|| {
-            Error::new(
-                Kind::Config,
-                format!("the plugin `{}` is to see a table `{name}` that is not there", config.name),
-            )
-        })
-    };
-    let granted = match &config.tables {
-        Some(names) => names.iter().map(find).collect::<Result<_>>()?,
-        None => tables.to_vec(),
-    };
-    let component = read(&config.component)?;
-    if let Some(wanted) = config.digest {
-        let found = Digest::of(&component);
-        if found != wanted {
-            let file = config.component.display();
-            return Err(Error::new(
-                Kind::Data,
-                format!("plugin {}: {file} is {found}, and the configuration wants {wanted}", config.name),
-            )
-            .help("if the file is the one that is meant, put its digest into the configuration"));
-        }
+fn configured_one(config: &PluginConfig) -> Result<Found<'_>> {
+    let found = Found::new(config.name.clone(), &config.component, Some(config))?;
+    config.is_meant(&found.component)?;
+    Ok(found)
+}
+
+impl<'a> Found<'a> {
+    fn new(name: String, path: &Path, written: Option<&'a PluginConfig>) -> Result<Self> {
+        let component = read(path)?;
+        let manifest = manifest::within(&component, path)?;
+        Ok(Self { name, path: path.to_owned(), component, manifest, written })
     }
-    Ok(Plugin {
-        name: config.name.clone(),
-        component,
-        tables: granted,
-        options: config.options.clone(),
-        limits: config.limits.clone(),
-    })
+}
+
+/// Finds each plugin's tables, and settles its options and limits.
+fn grant(found: Vec<Found<'_>>, tables: &[(Arc<str>, SchemaRef)]) -> Result<Vec<Plugin>> {
+    let grant = |plugin: Found<'_>| {
+        let Found { name, component, manifest, written, .. } = plugin;
+        let given = manifest::Given::new(&name, written, manifest.as_ref())?;
+        let granted = given.of(&name, tables)?;
+        Ok(Plugin { name, component, tables: granted, options: given.options, limits: given.limits })
+    };
+    found.into_iter().map(grant).collect()
 }
 
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {

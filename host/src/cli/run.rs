@@ -1,7 +1,7 @@
 //! `weir run` and `weir record`: from the kernel to a sink, an interval at a time.
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -20,20 +20,19 @@ use crate::snapshot;
 
 pub(super) fn run(tracing: &Tracing, output: &Output) -> Result<()> {
     if let Some(socket) = client::instead() {
-        let asked = client::of_file(&tracing.config, &output.plugins)?;
-        let mut sink = output.format.sink(!asked.1.is_empty());
+        let asked = client::of_file(tracing.config.as_deref(), &output.plugins)?;
+        let mut sink = output.sink(!asked.1.is_empty())?;
         let start = Start::Command(&tracing.command);
         return client::trace(&socket, asked, tracing.duration, start, &mut *sink, None);
     }
-    let config = Config::load(&tracing.config)?;
-    let plugins = plugins::load(&config.plugins, &output.plugins, &schemas(&config))?;
-    let mut sink = output.format.sink(!plugins.is_empty());
+    let (config, plugins) = plugins::plan(tracing.config.as_deref(), &output.plugins)?;
+    let mut sink = output.sink(!plugins.is_empty())?;
     Trace::of(&config, tracing).run(plugins, &mut *sink).map(drop)
 }
 
-pub(super) fn record(tracing: &Tracing, path: &Path) -> Result<()> {
+pub(super) fn record(tracing: &Tracing, asking: &[PathBuf], path: &Path) -> Result<()> {
     let mut recorder = Recorder::new(path)?;
-    let config = Config::load(&tracing.config)?;
+    let (config, _) = plugins::plan(tracing.config.as_deref(), asking)?;
     let totals = Trace::of(&config, tracing).run(Vec::new(), &mut recorder)?;
     let Totals { events, intervals, overflow, missed, .. } = totals;
     let path = path.display();

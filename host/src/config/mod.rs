@@ -59,12 +59,14 @@ use crate::table::TableSpec;
 use crate::trust::Digest;
 pub use arguments::Arguments;
 use document::Document;
-use section::Section;
+use section::{Entry, Section};
+
+const KEYS: [&str; 3] = ["interval", "tables", "plugins"];
 
 /// A longer file is no configuration; it bounds the time and the memory that reading one takes.
 const LARGEST_FILE: u64 = 1 << 20;
 /// A configuration that is made to be resolved rather than run: tables, and the probes of all.
-const MOST_TABLES: usize = 256;
+pub(crate) const MOST_TABLES: usize = 256;
 const MOST_PROBES: usize = 16_384;
 /// Names of tables, plugins and columns.
 const LONGEST_NAME: usize = 64;
@@ -93,7 +95,42 @@ pub struct PluginConfig {
     /// All tables, if none are named.
     pub tables: Option<Vec<String>>,
     pub options: BTreeMap<String, OptionValue>,
-    pub limits: Limits,
+    pub limits: SetLimits,
+}
+
+impl PluginConfig {
+    /// Whether these bytes are the component that is meant.
+    pub(crate) fn is_meant(&self, component: &[u8]) -> Result<()> {
+        let found = Digest::of(component);
+        match self.digest {
+            Some(wanted) if wanted != found => {
+                let (name, file) = (&self.name, self.component.display());
+                let message =
+                    format!("plugin {name}: {file} is {found}, and the configuration wants {wanted}");
+                Err(Error::new(Kind::Data, message)
+                    .help("if the file is the one that is meant, put its digest into the configuration"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The limits that are written down for a plugin.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SetLimits {
+    pub memory: Option<u64>,
+    pub deadline: Option<Duration>,
+}
+
+impl SetLimits {
+    /// With those of another where nothing is written.
+    #[must_use]
+    pub fn or(&self, other: &Limits) -> Limits {
+        Limits {
+            memory: self.memory.unwrap_or(other.memory),
+            deadline: self.deadline.unwrap_or(other.deadline),
+        }
+    }
 }
 
 impl Config {
@@ -104,9 +141,16 @@ impl Config {
 
     /// Resolves a configuration's text, which errors say to be in the file `path`.
     pub fn parse(text: &str, path: &Path, kernel: &Kernel) -> Result<Self> {
+        let config = Self::partial(text, path, kernel)?;
+        config.has_tables(path)?;
+        Ok(config)
+    }
+
+    /// As [`Self::parse`], of one whose plugins may ask for all of its tables.
+    pub(crate) fn partial(text: &str, path: &Path, kernel: &Kernel) -> Result<Self> {
         let document = Document::new(path, text);
         let root = document.parse()?;
-        let root = Section::of_root(&document, &root, &["interval", "tables", "plugins"])?;
+        let root = Section::of_root(&document, &root, &KEYS)?;
         let interval = match root.get("interval") {
             None => DEFAULT_INTERVAL,
             Some(entry) => {
@@ -129,18 +173,31 @@ impl Config {
                 tables.push(Arc::new(table));
             }
         }
-        if tables.is_empty() {
-            return Err(Error::new(Kind::Config, format!("{}: there are no tables", path.display()))
-                .help("add one: [tables.NAME] with `on`, the probe, and `show`, what to measure"));
-        }
-        let mut plugins = Vec::new();
-        if let Some(entry) = root.get("plugins") {
-            for entry in entry.entries()? {
-                plugins.push(plugin::read(&entry, &tables)?);
-            }
-        }
+        let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+        let plugins = plugins(&root, &names)?;
         Ok(Self { interval, tables, plugins })
     }
+
+    /// The plugins of a configuration for tables that are there already, as those of a recording are. What it has of tables is
+    /// not looked at: there need be no kernel that has their probes.
+    pub(crate) fn plugins_for(text: &str, path: &Path, tables: &[&str]) -> Result<Vec<PluginConfig>> {
+        let document = Document::new(path, text);
+        let root = document.parse()?;
+        plugins(&Section::of_root(&document, &root, &KEYS)?, tables)
+    }
+
+    pub(crate) fn has_tables(&self, path: &Path) -> Result<()> {
+        if !self.tables.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Config, format!("{}: there are no tables", path.display()))
+            .help("add one: [tables.NAME] with `on`, the probe, and `show`, what to measure"))
+    }
+}
+
+fn plugins(root: &Section<'_>, tables: &[&str]) -> Result<Vec<PluginConfig>> {
+    let entries = root.get("plugins").map_or(Ok(Vec::new()), Entry::entries)?;
+    entries.iter().map(|entry| plugin::read(entry, tables)).collect()
 }
 
 pub(crate) fn read(path: &Path) -> Result<String> {

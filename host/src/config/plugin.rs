@@ -2,25 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::PluginConfig;
 use super::section::Entry;
+use super::{PluginConfig, SetLimits};
 use crate::error::Result;
 use crate::probe::nearest::{did_you_mean, one_of};
 use crate::probe::unit;
-use crate::sandbox::{Limits, OptionValue};
-use crate::table::TableSpec;
+use crate::sandbox::OptionValue;
 use crate::trust::Digest;
 
 /// From what a small component needs to all that 32 bits can address.
 const MEMORY: (u64, u64) = (1 << 20, 4 << 30);
 pub(crate) const DEADLINE: (u64, u64) = (1_000_000, 60_000_000_000);
 
-pub(super) fn read(entry: &Entry<'_>, tables: &[Arc<TableSpec>]) -> Result<PluginConfig> {
+pub(super) fn read(entry: &Entry<'_>, tables: &[&str]) -> Result<PluginConfig> {
     let name = entry.name()?;
     let section = entry.section(&["component", "digest", "tables", "options", "limits"])?;
     let Some(component) = section.get("component") else {
@@ -39,7 +37,7 @@ pub(super) fn read(entry: &Entry<'_>, tables: &[Arc<TableSpec>]) -> Result<Plugi
         digest: section.get("digest").map(digest).transpose()?,
         tables: section.get("tables").map(|entry| granted(entry, tables)).transpose()?,
         options: section.get("options").map_or(Ok(BTreeMap::new()), options)?,
-        limits: section.get("limits").map_or(Ok(Limits::default()), limits)?,
+        limits: section.get("limits").map_or(Ok(SetLimits::default()), limits)?,
     })
 }
 
@@ -51,14 +49,14 @@ fn digest(entry: &Entry<'_>) -> Result<Digest> {
     })
 }
 
-fn granted(entry: &Entry<'_>, tables: &[Arc<TableSpec>]) -> Result<Vec<String>> {
+fn granted(entry: &Entry<'_>, tables: &[&str]) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for piece in entry.pieces()? {
         let name = piece.text;
-        let known = || tables.iter().map(|table| table.name.as_str());
+        let known = || tables.iter().copied();
         if !known().any(|table| table == name) {
             let help = did_you_mean(name, known()).unwrap_or_else(|| {
-                format!("the tables of this file are {}", one_of(known()).replace(" or ", " and "))
+                format!("the tables here are {}", one_of(known()).replace(" or ", " and "))
             });
             let message = format!("there is no table `{}`", name.escape_debug());
             return Err(piece.error(message).help(help));
@@ -76,40 +74,37 @@ fn granted(entry: &Entry<'_>, tables: &[Arc<TableSpec>]) -> Result<Vec<String>> 
     Ok(names)
 }
 
-fn options(entry: &Entry<'_>) -> Result<BTreeMap<String, OptionValue>> {
+pub(crate) fn options(entry: &Entry<'_>) -> Result<BTreeMap<String, OptionValue>> {
     let mut options = BTreeMap::new();
     for option in entry.entries()? {
-        let value = match option.value.get_ref() {
-            DeValue::String(text) => OptionValue::Text(text.to_string()),
-            DeValue::Boolean(flag) => OptionValue::Flag(*flag),
-            DeValue::Integer(_) => OptionValue::Integer(option.integer((i64::MIN, i64::MAX))?),
-            DeValue::Float(number) => match number.as_str().parse::<f64>() {
-                Ok(number) if number.is_finite() => OptionValue::Number(number),
-                _ => return Err(option.value_error("an option must be a finite number")),
-            },
-            _ => {
-                return Err(option
-                    .value_error(format!(
-                        "option `{}` is of a type that plugins do not have",
-                        option.key.escape_debug()
-                    ))
-                    .help("an option is a string, an integer, a number or a boolean"));
-            }
-        };
-        options.insert(option.key.to_owned(), value);
+        options.insert(option.key.to_owned(), option_value(&option)?);
     }
     Ok(options)
 }
 
-fn limits(entry: &Entry<'_>) -> Result<Limits> {
+pub(crate) fn option_value(option: &Entry<'_>) -> Result<OptionValue> {
+    match option.value.get_ref() {
+        DeValue::String(text) => Ok(OptionValue::Text(text.to_string())),
+        DeValue::Boolean(flag) => Ok(OptionValue::Flag(*flag)),
+        DeValue::Integer(_) => Ok(OptionValue::Integer(option.integer((i64::MIN, i64::MAX))?)),
+        DeValue::Float(number) => match number.as_str().parse::<f64>() {
+            Ok(number) if number.is_finite() => Ok(OptionValue::Number(number)),
+            _ => Err(option.value_error("an option must be a finite number")),
+        },
+        _ => Err(option
+            .value_error(format!(
+                "option `{}` is of a type that plugins do not have",
+                option.key.escape_debug()
+            ))
+            .help("an option is a string, an integer, a number or a boolean")),
+    }
+}
+
+pub(crate) fn limits(entry: &Entry<'_>) -> Result<SetLimits> {
     let section = entry.section(&["memory", "deadline"])?;
-    let mut limits = Limits::default();
-    if let Some(memory) = section.get("memory") {
-        limits.memory = memory.quantity(unit::size, unit::show_size, MEMORY)?;
-    }
-    if let Some(deadline) = section.get("deadline") {
-        let nanoseconds = deadline.quantity(unit::duration, unit::show_duration, DEADLINE)?;
-        limits.deadline = Duration::from_nanos(nanoseconds);
-    }
-    Ok(limits)
+    let memory = section.get("memory").map(|entry| entry.quantity(unit::size, unit::show_size, MEMORY));
+    let deadline =
+        section.get("deadline").map(|entry| entry.quantity(unit::duration, unit::show_duration, DEADLINE));
+    let deadline = deadline.transpose()?.map(Duration::from_nanos);
+    Ok(SetLimits { memory: memory.transpose()?, deadline })
 }

@@ -3,7 +3,7 @@
 use super::parts::{Column, MOST_PATTERNS, Parts};
 use super::piece::Piece;
 use super::section::{Entry, Section};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::probe::Kernel;
 use crate::probe::plan::Whose;
 use crate::table::TableSpec;
@@ -13,7 +13,7 @@ const KEYS: [&str; 11] =
 /// Beyond this, the cells of one table take gigabytes on a machine of many CPUs.
 pub(super) const ROWS: (i64, i64) = (1, 1_000_000);
 
-pub(super) fn read(entry: &Entry<'_>, kernel: &Kernel) -> Result<TableSpec> {
+pub(crate) fn read(entry: &Entry<'_>, kernel: &Kernel) -> Result<TableSpec> {
     let name = entry.name()?;
     let section = entry.section(&KEYS)?;
     let (end, from) = probes(entry, &name, &section)?;
@@ -28,12 +28,7 @@ pub(super) fn read(entry: &Entry<'_>, kernel: &Kernel) -> Result<TableSpec> {
         None => Vec::new(),
     };
     // Told last: the rest of a table is written first.
-    let nothing = show.is_empty().then(|| {
-        let place = section.get("show").unwrap_or(entry);
-        place
-            .key_error(format!("table `{name}` has nothing to show"))
-            .help("give at least one measure: show = { calls = \"count()\" }")
-    });
+    let nothing = show.is_empty().then(|| shows_nothing(section.get("show").unwrap_or(entry), &name));
     let rows = match section.get("keys") {
         Some(keys) if by.is_empty() => {
             return Err(keys
@@ -58,6 +53,25 @@ pub(super) fn read(entry: &Entry<'_>, kernel: &Kernel) -> Result<TableSpec> {
     };
     let table = parts.resolve(kernel)?;
     nothing.map_or(Ok(table), Err)
+}
+
+/// What can be said of a table without a kernel: that its keys are those of tables, and that it counts and measures.
+pub(crate) fn check_shape(entry: &Entry<'_>) -> Result<()> {
+    let name = entry.name()?;
+    let section = entry.section(&KEYS)?;
+    probes(entry, &name, &section)?;
+    let measures = section.get("show").map(Entry::entries).transpose()?;
+    if measures.is_none_or(|measures| measures.is_empty()) {
+        Err(shows_nothing(entry, &name))
+    } else {
+        Ok(())
+    }
+}
+
+fn shows_nothing(place: &Entry<'_>, name: &str) -> Error {
+    place
+        .key_error(format!("table `{name}` has nothing to show"))
+        .help("give at least one measure: show = { calls = \"count()\" }")
 }
 
 /// A share of one CPU, in millionths.

@@ -161,14 +161,17 @@ fn everything_that_can_be_said() {
     assert_eq!(plugin.name, "slow-reads");
     assert_eq!(plugin.component, Path::new("etc/plugins/slow_reads.wasm"));
     assert_eq!(plugin.tables, Some(vec!["read_latency".to_owned()]));
-    assert_eq!(plugin.limits, Limits { memory: 16 << 20, deadline: Duration::from_millis(50) });
+    assert_eq!(
+        plugin.limits.or(&Limits::default()),
+        Limits { memory: 16 << 20, deadline: Duration::from_millis(50) }
+    );
     assert_eq!(plugin.options["threshold"], OptionValue::Text("1ms".to_owned()));
     assert_eq!(plugin.options["most"], OptionValue::Integer(10));
     assert_eq!(plugin.options["share"], OptionValue::Number(0.5));
     assert_eq!(plugin.options["loud"], OptionValue::Flag(true));
     let all = &config.plugins[1];
     assert_eq!(all.component, Path::new("/usr/lib/weir/top.wasm"));
-    assert_eq!((&all.tables, &all.limits), (&None, &Limits::default()));
+    assert_eq!((&all.tables, &all.limits), (&None, &SetLimits::default()));
 }
 
 #[test]
@@ -1566,7 +1569,7 @@ there is no table `reads`
   |
 6 | tables = ["t", "reads"]
   |                ^^^^^^^
-  help: the tables of this file are `t`"#,
+  help: the tables here are `t`"#,
     );
     refused(
         &plugin("component = \"p.wasm\"\nlimits = { memory = \"16MB\" }"),

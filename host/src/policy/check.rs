@@ -9,6 +9,7 @@ use super::memory::{is_of_task, reads_kernel};
 use crate::config::Config;
 use crate::probe::unit::{show_duration, show_size};
 use crate::probe::used;
+use crate::sandbox::Limits;
 use crate::table::{Attach, Period, TableSpec};
 
 /// Refusals that are told at once, of a request that is made of nothing else.
@@ -137,13 +138,16 @@ impl<'a> Request<'a> {
     /// What a configuration asks for.
     #[must_use]
     pub fn of(config: &'a Config) -> Self {
-        let plugin = |plugin: &'a crate::config::PluginConfig| PluginRequest {
-            name: &plugin.name,
-            memory: plugin.limits.memory,
-            deadline: plugin.limits.deadline,
-            // A configuration has no say in these: the tenant's limits bound them.
-            series: 0,
-            output: 0,
+        let plugin = |plugin: &'a crate::config::PluginConfig| {
+            let limits = plugin.limits.or(&Limits::default());
+            PluginRequest {
+                name: &plugin.name,
+                memory: limits.memory,
+                deadline: limits.deadline,
+                // A configuration has no say in these: the tenant's limits bound them.
+                series: 0,
+                output: 0,
+            }
         };
         Self {
             tables: &config.tables,

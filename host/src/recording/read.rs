@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -78,10 +78,22 @@ impl Recording {
         Ok(Self { started, tables, streams, coverage, last: None, finished: false })
     }
 
-    /// Whether the recorder was stopped before it could end the recording; known once all was read.
+    /// Where the recording breaks off, if its recorder was stopped before it could end it, or something was cut from it
+    /// since; known once all was read.
     #[must_use]
-    pub fn ended_early(&self) -> bool {
-        self.finished && !self.last.is_some_and(|interval| interval.last)
+    pub fn ended_early(&self) -> Option<String> {
+        if !self.finished || self.last.is_some_and(|interval| interval.last) {
+            return None;
+        }
+        let after = match self.last {
+            Some(interval) => format!("after interval {}", interval.number),
+            None => "before its first interval".to_owned(),
+        };
+        let streams = std::iter::once(&self.coverage).chain(&self.streams);
+        Some(match streams.into_iter().find_map(|stream| Some((&stream.path, stream.cut_off?))) {
+            Some((path, at)) => format!("{after}: {} is cut off in the message at byte {at}", path.display()),
+            None => format!("{after}: its recorder was stopped"),
+        })
     }
 
     fn read(&mut self) -> Result<Option<(Interval, Vec<Snapshot>)>> {
@@ -215,6 +227,10 @@ struct Stream {
     dictionaries: HashMap<i64, ArrayRef>,
     /// The texts of the last batch, which were found to be escaped.
     checked: Vec<StringArray>,
+    /// Where the last message begins that was begun to be read.
+    at: u64,
+    /// Where the message begins of which the end is missing.
+    cut_off: Option<u64>,
 }
 
 impl Stream {
@@ -227,23 +243,34 @@ impl Stream {
         let schema =
             schema.ok_or_else(|| bad(&path, "this is no Arrow stream: its schema cannot be read"))?;
         let (dictionaries, checked) = (HashMap::new(), Vec::new());
-        Ok(Self { path, file, schema: Arc::new(schema), dictionaries, checked })
+        Ok(Self { path, file, schema: Arc::new(schema), dictionaries, checked, at: 0, cut_off: None })
     }
 
     /// Nothing at the stream's end, and where it was cut off.
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
-        let batch = self.try_next_batch().map_err(|what| bad(&self.path, what))?;
+        let batch = self.try_next_batch();
+        let batch =
+            batch.map_err(|what| bad(&self.path, format!("the message at byte {}: {what}", self.at)))?;
         if let Some(batch) = &batch {
             self.check_texts(batch)?;
         }
         Ok(batch)
     }
 
+    /// There is no further message, or less than a whole one.
+    fn ends(&mut self) -> Result<Option<RecordBatch>, String> {
+        let end = self.file.stream_position().map_err(|error| error.to_string())?;
+        // A stream's end is eight bytes, and one that is still being written has none.
+        self.cut_off = (end != self.at && end != self.at + 8).then_some(self.at);
+        Ok(None)
+    }
+
     fn try_next_batch(&mut self) -> Result<Option<RecordBatch>, String> {
         let unreadable = |error: ArrowError| format!("the Arrow stream is damaged: {error}");
         let mut left = BATCH_BYTES;
         loop {
-            let Some(metadata) = read_metadata(&mut self.file)? else { return Ok(None) };
+            self.at = self.file.stream_position().map_err(|error| error.to_string())?;
+            let Some(metadata) = read_metadata(&mut self.file)? else { return self.ends() };
             let message = root_as_message(&metadata)
                 .map_err(|error| format!("the Arrow stream is damaged: {error}"))?;
             let Some(length) = u64::try_from(message.bodyLength()).ok().filter(|length| *length <= left)
@@ -251,7 +278,9 @@ impl Stream {
                 return Err(format!("an interval has more than {BATCH_BYTES} bytes"));
             };
             left -= length;
-            let Some(body) = read_bytes(&mut self.file, length)?.map(Buffer::from) else { return Ok(None) };
+            let Some(body) = read_bytes(&mut self.file, length)?.map(Buffer::from) else {
+                return self.ends();
+            };
             let version = message.version();
             if let Some(batch) = message.header_as_record_batch() {
                 let schema = self.schema.clone();

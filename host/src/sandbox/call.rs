@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::engine::Meter;
+use super::engine::{Bound, Meter};
 use super::limits::{DERIVED_TABLES, REFUSALS};
 use super::outputs::Outputs;
 use super::state::State;
@@ -22,6 +22,7 @@ pub(super) struct Given {
     pub(super) options: BTreeMap<String, OptionOrder>,
     pub(super) memory: u64,
     pub(super) deadline: Duration,
+    pub(super) bound: Bound,
 }
 
 /// The data of the store in which the plugin's instance lives.
@@ -47,7 +48,7 @@ impl Call {
         tables: Vec<Arc<Table>>,
         state: State,
     ) -> Self {
-        let (meter, work) = (Meter::new(given.memory), Work::begin(given.deadline));
+        let (meter, work) = (Meter::new(given.memory), Work::begin(given.deadline, given.bound));
         let (outputs, wasi) = (Outputs::default(), Wasi::default());
         Self { given, interval, skipped, tables, outputs, state, wasi, meter, work }
     }

@@ -14,17 +14,17 @@ use wasmtime::component::Linker;
 
 use super::call::Call;
 use super::channel::{Channel, Until};
-use super::engine;
+use super::engine::{self, Bound};
 use super::limits::{SLOTS, TICK};
 use super::lockdown::{self, Left};
 use super::ring::{self, Slots};
-use super::runner::{Export, Runner, Turn};
+use super::runner::{Export, Loaded, Runner, Turn};
 use super::seccomp::Work;
 use super::view::Table;
 use super::wire::{Claim, Fault, GrantedTable, IntervalOrder, Order, PluginOrder, Reason, TableOrder, Used};
 
 /// Runs until the channel closes. What went wrong is said on the channel, if there is one.
-pub(super) fn main(left: Left) -> Result<(), ()> {
+pub(super) fn main(left: Left, bound: Bound) -> Result<(), ()> {
     let (mut files, group) = lockdown::keep(left).map_err(drop)?;
     if files.len() != SLOTS + 1 {
         return Err(());
@@ -33,7 +33,7 @@ pub(super) fn main(left: Left) -> Result<(), ()> {
     let socket = files.pop().ok_or(())?;
     let hang_up = socket.try_clone().map_err(drop)?;
     let mut channel = Channel::taking_files(socket);
-    let mut sandbox = match prepare(left, group, hang_up, slots) {
+    let mut sandbox = match prepare((left, group), bound, hang_up, slots) {
         Ok(sandbox) => sandbox,
         Err(reason) => return channel.send(&Claim::Unfit(reason), Until::Ever).map_err(drop),
     };
@@ -46,28 +46,31 @@ pub(super) fn main(left: Left) -> Result<(), ()> {
 
 /// Privileges first, then the second thread, then the first bytes that are not ours.
 fn prepare(
-    left: Left,
-    group: Option<OwnedFd>,
+    (left, group): (Left, Option<OwnedFd>),
+    bound: Bound,
     hang_up: OwnedFd,
     slots: Vec<OwnedFd>,
 ) -> Result<Sandbox, String> {
     lockdown::enter(c"weir-sandbox", left, group)?;
     let wasmtime = |error: wasmtime::Error| format!("cannot set up Wasmtime: {error:#}");
-    let engine = engine::engine().map_err(wasmtime)?;
+    let engine = engine::engine(bound).map_err(wasmtime)?;
     let pulse =
         Pulse::start(engine.clone(), hang_up).map_err(|error| format!("cannot start a thread: {error}"))?;
     lockdown::last_thread(Work::Run)?;
     let slots = Slots::new(slots).map_err(|error| format!("cannot map the ring: {error}"))?;
     let linker = engine::linker(&engine).map_err(wasmtime)?;
-    Ok(Sandbox { engine, linker, slots, pulse, runners: BTreeMap::new() })
+    let (runners, loaded) = (BTreeMap::new(), Loaded::default());
+    Ok(Sandbox { engine, bound, linker, slots, pulse, runners, loaded })
 }
 
 struct Sandbox {
     engine: Engine,
+    bound: Bound,
     linker: Linker<Call>,
     slots: Slots,
     pulse: Arc<Pulse>,
     runners: BTreeMap<u32, Runner>,
+    loaded: Loaded,
 }
 
 impl Sandbox {
@@ -87,7 +90,10 @@ impl Sandbox {
                 channel.send(&Claim::Loaded { plugin, end, outputs: puts, used }, Until::Ever).ok()?;
                 drop(spent);
             }
-            Order::Unload { plugin } => drop(self.runners.remove(&plugin)),
+            Order::Unload { plugin } => {
+                drop(self.runners.remove(&plugin));
+                self.loaded.forget(self.runners.values());
+            }
             Order::Analyze { interval, slot, tables, plugins } => {
                 let mut tables = self.read(slot as usize, &tables)?;
                 let last = plugins.len().saturating_sub(1);
@@ -123,8 +129,14 @@ impl Sandbox {
         order: PluginOrder,
         code: &OwnedFd,
     ) -> Result<Vec<Arc<Table>>, String> {
-        let runner = Runner::load(&self.engine, &self.linker, tables, order, code)
-            .map_err(|error| format!("cannot load compiled code: {error:#}"))?;
+        let runner = self
+            .loaded
+            .component(&self.engine, &order, code)
+            .and_then(|component| {
+                Runner::load((&self.engine, self.bound), &self.linker, component, tables, order)
+            })
+            .map_err(|error| format!("cannot load compiled code: {error:#}"));
+        let runner = runner.inspect_err(|_| self.loaded.forget(self.runners.values()))?;
         let empty = tables.iter().map(|table| {
             let batch = ring::decode(Buffer::from(table.empty.as_slice())).ok()?;
             Table::snapshot(&TableOrder::default(), &batch).map(Arc::new)

@@ -12,6 +12,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::channel::{Channel, Silence, Until};
+use super::engine::Bound;
 use super::limits::{
     COMPILE_CPU, COMPILE_MEMORY, COMPILE_WALL, COMPILED_BYTES, COMPONENT_BYTES, FAULT_BYTES,
 };
@@ -47,7 +48,12 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn start(name: &str, component: &[u8], identity: &Arc<Identity>) -> Result<Self> {
+    pub(super) fn start(
+        name: &str,
+        component: &[u8],
+        identity: &Arc<Identity>,
+        bound: Bound,
+    ) -> Result<Self> {
         let refuse = |message: String| Error::new(Kind::Data, format!("plugin {name}: {message}"));
         if component.len() > COMPONENT_BYTES {
             return Err(refuse(format!("the component has more than {} MiB", COMPONENT_BYTES >> 20)));
@@ -66,7 +72,7 @@ impl Job {
             let output = ring::blank("weir-code", COMPILED_BYTES)?;
             let mut files = vec![theirs, input, output.try_clone()?];
             files.extend(identity.entrance()?);
-            let process = spawn(Role::Compiler, files, left)?;
+            let process = spawn(Role::Compiler(bound), files, left)?;
             std::io::Result::Ok((channel, process, output))
         };
         let (channel, process, output) = start().map_err(|error| {
@@ -133,11 +139,11 @@ fn end(status: ExitStatus) -> String {
 }
 
 /// The compiler process.
-pub(super) fn main(left: Left) -> std::result::Result<(), ()> {
+pub(super) fn main(left: Left, bound: Bound) -> std::result::Result<(), ()> {
     let (files, group) = lockdown::keep(left).map_err(drop)?;
     let [socket, input, output]: [OwnedFd; 3] = files.try_into().map_err(drop)?;
     let hang_up = socket.try_clone().map_err(drop)?;
-    let said = match prepare(left, group, hang_up) {
+    let said = match prepare((left, group), bound, hang_up) {
         Ok(engine) => compile(&engine, &input, &output),
         Err(reason) => Compiled::Unfit(reason),
     };
@@ -145,10 +151,14 @@ pub(super) fn main(left: Left) -> std::result::Result<(), ()> {
 }
 
 /// Gives up everything; then this process ends when its host is gone, and can compile.
-fn prepare(left: Left, group: Option<OwnedFd>, hang_up: OwnedFd) -> std::result::Result<Engine, String> {
+fn prepare(
+    (left, group): (Left, Option<OwnedFd>),
+    bound: Bound,
+    hang_up: OwnedFd,
+) -> std::result::Result<Engine, String> {
     lockdown::enter(c"weir-compiler", left, group)?;
     // Before the filter, because setting up asks the machine more than compiling does.
-    let engine = engine::engine().map_err(|error| format!("cannot set up Wasmtime: {error:#}"))?;
+    let engine = engine::engine(bound).map_err(|error| format!("cannot set up Wasmtime: {error:#}"))?;
     let wait = move || {
         while !child::hung_up(&hang_up, None) {}
         std::process::exit(0)

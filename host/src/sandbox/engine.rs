@@ -2,15 +2,38 @@
 
 use std::sync::LazyLock;
 
+use serde::{Deserialize, Serialize};
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Config, Engine, PoolingAllocationConfig, ResourceLimiter, WasmBacktraceDetails};
 
 use super::call::Call;
 use super::guest;
-use super::limits::{INSTANCES, MEMORIES, RESIDENT_BYTES, TABLE_ELEMENTS, TABLES, WASM_STACK};
+use super::limits::{
+    INSTANCES, MEMORIES, REPLAY_STALL_FACTOR, RESIDENT_BYTES, STALL_FACTOR, TABLE_ELEMENTS, TABLES,
+    WASM_STACK,
+};
 use super::wasi;
 
-pub(super) fn engine() -> wasmtime::Result<Engine> {
+/// What ends a call that does not end by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Bound {
+    /// The processor's time.
+    Time,
+    /// Instructions, so that the same recording gives the same on every machine.
+    Fuel,
+}
+
+impl Bound {
+    /// Wall-clock time for each unit of the deadline, before a call is ended all the same.
+    pub(super) fn patience(self) -> u32 {
+        match self {
+            Self::Time => STALL_FACTOR,
+            Self::Fuel => REPLAY_STALL_FACTOR,
+        }
+    }
+}
+
+pub(super) fn engine(bound: Bound) -> wasmtime::Result<Engine> {
     // One instance at a time, in memory that stays from call to call and is wiped after each: a fresh mapping
     // costs a page fault for every page that a plugin reads a column into, more than all its own work.
     let mut pool = PoolingAllocationConfig::new();
@@ -28,7 +51,8 @@ pub(super) fn engine() -> wasmtime::Result<Engine> {
         .allocation_strategy(pool)
         .wasm_component_model(true)
         // A plugin that loops is found at its next branch backwards or call.
-        .epoch_interruption(true)
+        .epoch_interruption(bound == Bound::Time)
+        .consume_fuel(bound == Bound::Fuel)
         .max_wasm_stack(WASM_STACK)
         // The same bytes in give the same bytes out, on every processor.
         .cranelift_nan_canonicalization(true)
@@ -39,8 +63,12 @@ pub(super) fn engine() -> wasmtime::Result<Engine> {
         .memory_init_cow(false)
         // A compiler is one process with one thread that works; several run side by side.
         .parallel_compilation(false)
-        // Names in a trap's message, without whatever an environment variable asks for.
-        .wasm_backtrace_details(WasmBacktraceDetails::Disable);
+        // Where a plugin is written its traps have lines of its source, if it has debug information. Elsewhere they have names
+        // only, whatever an environment variable asks for: nobody knows how long that information takes to be read.
+        .wasm_backtrace_details(match bound {
+            Bound::Time => WasmBacktraceDetails::Disable,
+            Bound::Fuel => WasmBacktraceDetails::Enable,
+        });
     Engine::new(&config)
 }
 

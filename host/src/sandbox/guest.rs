@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn all_that_the_interface_has_is_offered_as_it_says() {
-        let engine = engine::engine().unwrap();
+        let engine = engine::engine(engine::Bound::Time).unwrap();
         let component =
             wasmtime::component::Component::from_binary(&engine, &everything(&[OURS], "plugin")).unwrap();
         let imported: Vec<_> =
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn all_of_wasi_is_offered_as_it_says() {
-        let engine = engine::engine().unwrap();
+        let engine = engine::engine(engine::Bound::Time).unwrap();
         let bytes = everything(&[OURS, "tests/hostile/wasi/wasi.wit"], "guest");
         let component = wasmtime::component::Component::from_binary(&engine, &bytes).unwrap();
         let imports = component.component_type();

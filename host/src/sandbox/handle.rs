@@ -12,10 +12,9 @@ use arrow::datatypes::SchemaRef;
 use super::answers::{Totals, believe, fault};
 use super::channel::{Channel, Silence, Until};
 use super::compile::{Code, Job};
+use super::engine::Bound;
 use super::groups::Group;
-use super::limits::{
-    GRACE, LOAD_WALL, OPTION_BYTES, PLUGINS, SANDBOX_MEMORY, SLOTS, STALL_FACTOR, START_WALL, STARTS,
-};
+use super::limits::{GRACE, LOAD_WALL, OPTION_BYTES, PLUGINS, SANDBOX_MEMORY, SLOTS, START_WALL, STARTS};
 use super::lockdown::Left;
 use super::process;
 use super::ring::{self, Ring};
@@ -87,11 +86,18 @@ pub struct Compiler {
     known: Arc<Mutex<HashMap<Digest, Weak<Code>>>>,
     /// Held while one compiles: a tenant has one compiler at a time.
     turn: Arc<Mutex<()>>,
+    /// What ends the calls of what it compiles.
+    bound: Bound,
 }
 
 impl Compiler {
-    fn new(identity: Arc<Identity>) -> Self {
-        Self { identity, known: Arc::default(), turn: Arc::default() }
+    fn new(identity: Arc<Identity>, bound: Bound) -> Self {
+        Self { identity, known: Arc::default(), turn: Arc::default(), bound }
+    }
+
+    /// Of no sandbox, for whoever wants to know whether a plugin can be compiled.
+    pub fn alone() -> Result<Self> {
+        Ok(Self::new(choose_user()?, Bound::Time))
     }
 
     pub fn compile(&self, mut plugin: Plugin) -> Result<Compiled> {
@@ -102,7 +108,7 @@ impl Compiler {
         if let Some(code) = known().get(&digest).and_then(Weak::upgrade) {
             return Ok(Compiled { plugin, code });
         }
-        let code = Arc::new(Job::start(&plugin.name, &component, &self.identity)?.finish()?);
+        let code = Arc::new(Job::start(&plugin.name, &component, &self.identity, self.bound)?.finish()?);
         let mut known = known();
         known.retain(|_, code| code.strong_count() > 0);
         known.insert(digest, Arc::downgrade(&code));
@@ -160,16 +166,25 @@ impl Sandbox {
     /// Compiles each plugin in a process of its own, starts the sandbox, and configures the plugins, whose numbers are
     /// their places.
     pub fn start(plugins: Vec<Plugin>) -> Result<Self> {
+        Self::start_bound(plugins, Bound::Time)
+    }
+
+    /// The same for a replay: calls are bounded by instructions in place of time.
+    pub fn replay(plugins: Vec<Plugin>) -> Result<Self> {
+        Self::start_bound(plugins, Bound::Fuel)
+    }
+
+    fn start_bound(plugins: Vec<Plugin>, bound: Bound) -> Result<Self> {
         if plugins.len() > PLUGINS {
             return Err(too_many(plugins.len()));
         }
         let identity = choose_user()?;
-        let compiled = compile(plugins, &identity)?;
+        let compiled = compile(plugins, &identity, bound)?;
         let room = Room {
             guest: compiled.iter().map(|compiled| compiled.plugin.limits.memory).max().unwrap_or(0),
             code: compiled.iter().map(|compiled| compiled.code.bytes).sum(),
         };
-        let mut sandbox = Self::of(identity, room)?;
+        let mut sandbox = Self::of(identity, room, bound)?;
         for compiled in compiled {
             sandbox.add(compiled)?;
         }
@@ -181,7 +196,7 @@ impl Sandbox {
 
     /// A sandbox without plugins.
     pub fn empty(room: Room) -> Result<Self> {
-        Self::of(choose_user()?, room)
+        Self::of(choose_user()?, room, Bound::Time)
     }
 
     /// The same, in a control group of the tenant's, where there are groups. Compiled code is there twice: as it was written,
@@ -190,7 +205,7 @@ impl Sandbox {
         let failed = |error| Error::from(error).context("cannot make a control group for the sandbox");
         let memory = SANDBOX_MEMORY.saturating_add(room.guest).saturating_add(room.code.saturating_mul(2));
         let identity = Identity::choose().map_err(no_user)?.within(name, memory).map_err(failed)?;
-        Self::of(Arc::new(identity), room)
+        Self::of(Arc::new(identity), room, Bound::Time)
     }
 
     /// The folder of its control group.
@@ -199,10 +214,10 @@ impl Sandbox {
         self.compiler.identity.group().map(Group::path)
     }
 
-    fn of(identity: Arc<Identity>, room: Room) -> Result<Self> {
+    fn of(identity: Arc<Identity>, room: Room, bound: Bound) -> Result<Self> {
         let ring =
             Ring::new().map_err(|error| Error::from(error).context("cannot make the sandbox's ring"))?;
-        let process = Process::start(&ring, &identity, room)?;
+        let process = Process::start(&ring, &identity, room, bound)?;
         Ok(Self {
             plugins: BTreeMap::new(),
             next_plugin: 0,
@@ -211,7 +226,7 @@ impl Sandbox {
             room,
             ring,
             process,
-            compiler: Compiler::new(identity),
+            compiler: Compiler::new(identity, bound),
             failed_starts: 0,
             ready: Vec::new(),
             skipped: 0,
@@ -237,8 +252,11 @@ impl Sandbox {
             let message = format!("plugin {}: its options have more than {OPTION_BYTES} bytes", plugin.name);
             return Err(Error::new(Kind::Config, message));
         }
-        let taken: u64 = self.plugins.values().map(|plugin| plugin.code.bytes).sum();
-        if plugin.limits.memory > self.room.guest || taken.saturating_add(code.bytes) > self.room.code {
+        // What is the same code is there once.
+        let codes = self.plugins.values().map(|plugin| &plugin.code).chain([&code]);
+        let codes: BTreeMap<_, _> = codes.map(|code| (Arc::as_ptr(code), code.bytes)).collect();
+        let taken = codes.into_values().fold(0, u64::saturating_add);
+        if plugin.limits.memory > self.room.guest || taken > self.room.code {
             let message = format!("plugin {}: the sandbox has no room for it", plugin.name);
             return Err(
                 Error::new(Kind::Unavailable, message).help("stop another plugin, or make it smaller")
@@ -267,6 +285,13 @@ impl Sandbox {
         self.tables.retain(|number, _| used.contains(number));
         // A process that does not take it is found out by what is asked of it next.
         drop(self.process.channel.send(&Order::Unload { plugin: small(number) }, Until::Now));
+    }
+
+    /// Intervals that no plugin can be called for, because they are not there.
+    pub fn missing(&mut self, intervals: u32) {
+        for plugin in self.plugins.values_mut() {
+            plugin.missed = plugin.missed.saturating_add(intervals);
+        }
     }
 
     /// Has a plugin miss intervals until it is held no more. It is told how many.
@@ -557,7 +582,7 @@ impl Sandbox {
         }
         self.plugins.retain(|_, plugin| plugin.phase != Phase::Over);
         self.ring.take_back();
-        self.process = Process::start(&self.ring, &self.compiler.identity, self.room)?;
+        self.process = Process::start(&self.ring, &self.compiler.identity, self.room, self.compiler.bound)?;
         self.progress = Instant::now();
         self.plugins.values_mut().for_each(|plugin| plugin.again = plugin.phase == Phase::Loaded);
         let numbers: Vec<usize> = self.plugins.keys().copied().collect();
@@ -570,7 +595,7 @@ impl Sandbox {
             return self.progress + START_WALL;
         }
         let longest = self.plugins.values().map(|plugin| plugin.limits.deadline).max();
-        self.progress + longest.unwrap_or(Duration::ZERO) * STALL_FACTOR + GRACE
+        self.progress + longest.unwrap_or(Duration::ZERO) * self.compiler.bound.patience() + GRACE
     }
 
     /// The process has something to do, or to say.
@@ -629,17 +654,30 @@ fn small(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// Compiles all plugins, as many at a time as there are processors.
-fn compile(plugins: Vec<Plugin>, identity: &Arc<Identity>) -> Result<Vec<Compiled>> {
+/// Compiles all plugins, as many at a time as there are processors, and what is the same component once.
+fn compile(plugins: Vec<Plugin>, identity: &Arc<Identity>, bound: Bound) -> Result<Vec<Compiled>> {
     let together = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut codes = Vec::with_capacity(plugins.len());
-    for plugins in plugins.chunks(together) {
-        let jobs = plugins.iter().map(|plugin| Job::start(&plugin.name, &plugin.component, identity));
-        for job in jobs.collect::<Result<Vec<_>>>()? {
-            codes.push(Arc::new(job.finish()?));
+    let digests: Vec<Digest> = plugins.iter().map(|plugin| Digest::of(&plugin.component)).collect();
+    let mut wanted: Vec<(Digest, &Plugin)> = Vec::new();
+    for (digest, plugin) in digests.iter().zip(&plugins) {
+        if wanted.iter().all(|(known, _)| known != digest) {
+            wanted.push((*digest, plugin));
         }
     }
-    Ok(plugins.into_iter().zip(codes).map(|(plugin, code)| Compiled { plugin, code }).collect())
+    let mut codes = HashMap::new();
+    for wanted in wanted.chunks(together) {
+        let jobs = wanted.iter().map(|(digest, plugin)| {
+            Ok((*digest, Job::start(&plugin.name, &plugin.component, identity, bound)?))
+        });
+        for (digest, job) in jobs.collect::<Result<Vec<_>>>()? {
+            codes.insert(digest, Arc::new(job.finish()?));
+        }
+    }
+    let compiled = plugins.into_iter().zip(digests).filter_map(|(mut plugin, digest)| {
+        plugin.component = Vec::new();
+        Some(Compiled { plugin, code: codes.get(&digest)?.clone() })
+    });
+    Ok(compiled.collect())
 }
 
 impl Answer {
@@ -690,7 +728,7 @@ impl Hosted {
 }
 
 impl Process {
-    fn start(ring: &Ring, identity: &Identity, room: Room) -> Result<Self> {
+    fn start(ring: &Ring, identity: &Identity, room: Room, bound: Bound) -> Result<Self> {
         let failed =
             |error: std::io::Error| Error::new(Kind::Software, format!("cannot start the sandbox: {error}"));
         let (channel, theirs) = Channel::pair().map_err(failed)?;
@@ -705,7 +743,7 @@ impl Process {
         };
         files.extend(identity.entrance().map_err(failed)?);
         let out_of_memory = identity.out_of_memory();
-        let child = spawn(Role::Sandbox, files, left).map_err(failed)?;
+        let child = spawn(Role::Sandbox(bound), files, left).map_err(failed)?;
         Ok(Self { child, channel, up: false, out_of_memory })
     }
 

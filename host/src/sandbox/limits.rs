@@ -6,7 +6,7 @@ use std::time::Duration;
 // What one sandbox holds.
 
 /// A tenant with endless plugins: each is a compiled component, kept in memory, and a descriptor at exec.
-pub(super) const PLUGINS: usize = 64;
+pub(super) const PLUGINS: usize = 1_024;
 /// A component made to be read rather than run. The compiler's own bounds come on top.
 pub(crate) const COMPONENT_BYTES: usize = 64 << 20;
 /// Compiled code that is far larger than what it was compiled from.
@@ -54,6 +54,12 @@ pub(super) const SPAWNER_WALL: Duration = Duration::from_secs(10);
 /// Wall-clock time for each unit of the deadline. The deadline itself is processor time, so that a plugin is
 /// not to blame for a busy machine; this bounds one that is never given the processor.
 pub(super) const STALL_FACTOR: u32 = 10;
+/// The same in a replay, which is to give the same on the slowest machine: only one that hangs is ended by the clock.
+pub(super) const REPLAY_STALL_FACTOR: u32 = 200;
+/// In a replay, what the deadline's nanosecond stands for: instructions, of which a processor does about as many.
+pub(super) const FUEL_PER_NANOSECOND: u64 = 2;
+/// And what a row costs that a question goes through.
+pub(super) const FUEL_PER_ROW: u64 = 16;
 /// On top of that, before the host ends a sandbox that does not end a call by itself.
 pub(super) const GRACE: Duration = Duration::from_millis(500);
 /// How often the deadline is looked at.
@@ -86,8 +92,8 @@ pub(super) const RANDOM_BYTES: usize = 64 << 10;
 pub(super) const STREAM_BYTES: u64 = 64 << 10;
 /// Imports made to fill the sandbox's memory when they are linked: functions and types of WASI, which has about 150.
 pub(super) const WASI_ITEMS: usize = 1_024;
-/// Linear memory that is wiped after a call and kept; what is beyond is given back to the kernel.
-pub(super) const RESIDENT_BYTES: usize = 8 << 20;
+/// Linear memory that is wiped after a call and kept; what is beyond is given back to the kernel. An interpreter begins with 13 MiB.
+pub(super) const RESIDENT_BYTES: usize = 16 << 20;
 /// Questions asked to fill the sandbox's memory: derived tables of one call, and the bytes of their columns.
 pub(super) const DERIVED_TABLES: usize = 256;
 pub(super) const DERIVED_BYTES: usize = 64 << 20;

@@ -193,8 +193,8 @@ pub fn lock_down(
 pub fn enter_if_asked() -> Option<ExitCode> {
     let (role, left) = spawn::asked()?;
     let done = match (role, left) {
-        (spawn::Role::Sandbox, Some(left)) => child::main(left),
-        (spawn::Role::Compiler, Some(left)) => compile::main(left),
+        (spawn::Role::Sandbox(bound), Some(left)) => child::main(left, bound),
+        (spawn::Role::Compiler(bound), Some(left)) => compile::main(left, bound),
         (spawn::Role::Spawner, _) => spawner::main(),
         (spawn::Role::Symbolizer, Some(left)) => symbolize::main(left),
         (_, None) => Err(()),

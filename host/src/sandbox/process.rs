@@ -236,6 +236,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::sandbox::engine::Bound;
 
     fn sleep() -> Child {
         Command::new("sleep").arg("1000").spawn().unwrap()
@@ -283,7 +284,7 @@ mod tests {
 
     /// It says so, and nothing waits for it.
     fn assert_gone(spawner: &'static Spawner) {
-        let error = spawner.start(Role::Sandbox, &[], left()).unwrap_err();
+        let error = spawner.start(Role::Sandbox(Bound::Time), &[], left()).unwrap_err();
         assert!(
             error.to_string().contains("the spawner, which starts and ends processes, is gone"),
             "{error}"
@@ -321,7 +322,7 @@ mod tests {
                 theirs.send(&reply, Until::Ever).unwrap();
                 theirs
             });
-            spawner.start(Role::Sandbox, &[], left()).unwrap_err();
+            spawner.start(Role::Sandbox(Bound::Time), &[], left()).unwrap_err();
             drop(answer.join().unwrap());
             assert_gone(spawner);
         }
@@ -337,7 +338,7 @@ mod tests {
             }
         });
         for _ in 0..2 {
-            let error = spawner.start(Role::Sandbox, &[], left()).unwrap_err();
+            let error = spawner.start(Role::Sandbox(Bound::Time), &[], left()).unwrap_err();
             assert_eq!(error.to_string(), "no");
         }
         assert!(spawner.ended().is_none());

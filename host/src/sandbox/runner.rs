@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
-use wasmtime::{Engine, Store, Trap, UpdateDeadline, WasmBacktrace};
+use wasmtime::{Engine, FrameInfo, Store, Trap, UpdateDeadline, WasmBacktrace};
 
 use super::call::{Call, Given};
-use super::engine;
+use super::engine::{self, Bound};
 use super::limits::{FAULT_BYTES, HANDLES, HOST_CALL_BYTES};
 use super::outputs::cut;
 use super::ring;
@@ -25,11 +25,45 @@ use super::work::Stop;
 #[derive(Debug)]
 pub(super) struct Runner {
     engine: Engine,
+    /// Of its code.
+    file: u64,
     pre: Pre,
     given: Arc<Given>,
     /// The tables granted, by what orders name them.
     tables: Vec<u32>,
     state: State,
+}
+
+/// Compiled code that was loaded, by the number of its file: many plugins may be one component with other options, and it is
+/// in memory once.
+#[derive(Default)]
+pub(super) struct Loaded(BTreeMap<u64, Component>);
+
+impl Loaded {
+    pub(super) fn component(
+        &mut self,
+        engine: &Engine,
+        order: &PluginOrder,
+        code: &OwnedFd,
+    ) -> wasmtime::Result<(u64, Component)> {
+        let file = rustix::fs::fstat(code)?.st_ino;
+        if let Some(component) = self.0.get(&file) {
+            return Ok((file, component.clone()));
+        }
+        let code = ring::map(code, usize::try_from(order.code_bytes)?)?;
+        // SAFETY: compiled by a process of this same binary, which wrote to a file that was sealed when it had
+        // ended. Should a component have made that process write something else, it runs here and nowhere
+        // else, in a process which holds nothing that the component's plugin was not given anyway, beside
+        // the other plugins of the same tenant.
+        let component = unsafe { Component::deserialize(engine, &code) }?;
+        self.0.insert(file, component.clone());
+        Ok((file, component))
+    }
+
+    /// Keeps what somebody runs. A file's number may be given to another one, once nobody has it.
+    pub(super) fn forget<'a>(&mut self, runners: impl Iterator<Item = &'a Runner> + Clone) {
+        self.0.retain(|file, _| runners.clone().any(|runner| runner.file == *file));
+    }
 }
 
 struct Pre {
@@ -71,18 +105,12 @@ impl Turn {
 
 impl Runner {
     pub(super) fn load(
-        engine: &Engine,
+        (engine, bound): (&Engine, Bound),
         linker: &Linker<Call>,
+        (file, component): (u64, Component),
         tables: &[GrantedTable],
         order: PluginOrder,
-        code: &OwnedFd,
     ) -> wasmtime::Result<Self> {
-        let code = ring::map(code, usize::try_from(order.code_bytes)?)?;
-        // SAFETY: compiled by a process of this same binary, which wrote to a file that was sealed when it had
-        // ended. Should a component have made that process write something else, it runs here and nowhere
-        // else, in a process which holds nothing that the component's plugin was not given anyway, beside
-        // the other plugins of the same tenant.
-        let component = unsafe { Component::deserialize(engine, &code) }?;
         let instance = engine::link(linker, &component)?;
         let (configure, analyze) = exports(&component)
             .ok_or_else(|| wasmtime::Error::msg("an export is gone since it was compiled"))?;
@@ -91,9 +119,11 @@ impl Runner {
             options: order.options.into_iter().collect(),
             memory: order.memory,
             deadline: Duration::from_nanos(order.deadline_ns),
+            bound,
         };
         Ok(Self {
             engine: engine.clone(),
+            file,
             pre: Pre { instance, configure, analyze },
             given: Arc::new(given),
             tables: tables.iter().map(|table| table.table).collect(),
@@ -120,12 +150,7 @@ impl Runner {
         store.limiter(|call| &mut call.meter);
         store.set_hostcall_fuel(HOST_CALL_BYTES);
         store.set_max_component_handles(HANDLES);
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|store| {
-            store.data().work.look()?;
-            Ok(UpdateDeadline::Continue(1))
-        });
-        let end = match self.call(&mut store, export) {
+        let end = match bound(&mut store, self.given.bound).and_then(|()| self.call(&mut store, export)) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(failure)) => {
                 let message = if failure.message.is_empty() { failure.reason } else { failure.message };
@@ -159,6 +184,21 @@ impl Runner {
     }
 }
 
+/// Has a call end in time.
+fn bound(store: &mut Store<Call>, bound: Bound) -> wasmtime::Result<()> {
+    match bound {
+        Bound::Fuel => return store.set_fuel(store.data().work.budget()),
+        Bound::Time => {
+            store.set_epoch_deadline(1);
+            store.epoch_deadline_callback(|store| {
+                store.data().work.look()?;
+                Ok(UpdateDeadline::Continue(1))
+            });
+        }
+    }
+    Ok(())
+}
+
 /// `configure` and `analyze`, if the component has them.
 pub(super) fn exports(component: &Component) -> Option<(ComponentExportIndex, ComponentExportIndex)> {
     let analysis = component.get_export_index(None, ANALYSIS)?;
@@ -172,6 +212,8 @@ fn fault(error: &wasmtime::Error, call: &Call) -> Fault {
         *reason
     } else if let Some(Trap::StackOverflow) = error.downcast_ref() {
         Reason::Stack
+    } else if let Some(Trap::OutOfFuel) = error.downcast_ref() {
+        Reason::Deadline
     } else if call.meter.refused || refused_by_the_kernel(error) {
         // Guests trap, or give up, when they are refused memory. That with which an instance begins is taken before
         // anybody is asked, and the kernel may refuse it first.
@@ -181,15 +223,30 @@ fn fault(error: &wasmtime::Error, call: &Call) -> Fault {
     } else {
         Reason::Trap
     };
-    let mut message = error.root_cause().to_string();
+    let mut message = match error.downcast_ref() {
+        Some(Trap::OutOfFuel) => "used the instructions that its deadline stands for".to_owned(),
+        _ => error.root_cause().to_string(),
+    };
     if let Some(trace) = error.downcast_ref::<WasmBacktrace>() {
-        let names = trace.frames().iter().filter_map(|frame| frame.func_name()).take(5);
-        let names: Vec<_> = names.map(|name| cut(name, 100)).collect();
+        let names: Vec<_> = trace.frames().iter().filter_map(place).take(5).collect();
         if !names.is_empty() {
             message = format!("{}, in {}", cut(&message, FAULT_BYTES / 2), names.join(" < "));
         }
     }
     Fault { reason, message: cut(&message, FAULT_BYTES) }
+}
+
+/// A function's name, with the line of its source if that is known.
+fn place(frame: &FrameInfo) -> Option<String> {
+    let name = cut(frame.func_name()?, 100);
+    let symbol = frame.symbols().first();
+    let Some((file, line)) = symbol.and_then(|symbol| Some((symbol.file()?, symbol.line()?))) else {
+        return Some(name);
+    };
+    // Where the project lay when it was built is nobody's business.
+    let parts: Vec<&str> = file.rsplit(['/', '\\']).take(2).collect();
+    let file: Vec<&str> = parts.into_iter().rev().collect();
+    Some(format!("{name} ({}:{line})", cut(&file.join("/"), 100)))
 }
 
 fn refused_by_the_kernel(error: &wasmtime::Error) -> bool {

@@ -13,6 +13,7 @@ use command_fds::{CommandFdExt, FdMapping};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use serde::{Deserialize, Serialize};
 
+use super::engine::Bound;
 use super::groups::{self, Group};
 use super::lockdown::{self, FIRST_FD, Left};
 use super::process::{self, Process};
@@ -20,21 +21,30 @@ use super::process::{self, Process};
 /// What the hidden process is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Role {
-    Sandbox,
-    Compiler,
+    Sandbox(Bound),
+    Compiler(Bound),
     Symbolizer,
     /// Starts the others.
     Spawner,
 }
 
 impl Role {
-    const ALL: [Self; 4] = [Self::Sandbox, Self::Compiler, Self::Symbolizer, Self::Spawner];
+    const ALL: [Self; 6] = [
+        Self::Sandbox(Bound::Time),
+        Self::Sandbox(Bound::Fuel),
+        Self::Compiler(Bound::Time),
+        Self::Compiler(Bound::Fuel),
+        Self::Symbolizer,
+        Self::Spawner,
+    ];
 
     /// Shows in a list of processes. Whoever types it gets a process that refuses to go on.
     fn argument(self) -> &'static str {
         match self {
-            Self::Sandbox => "internal:sandbox",
-            Self::Compiler => "internal:compiler",
+            Self::Sandbox(Bound::Time) => "internal:sandbox",
+            Self::Sandbox(Bound::Fuel) => "internal:replay-sandbox",
+            Self::Compiler(Bound::Time) => "internal:compiler",
+            Self::Compiler(Bound::Fuel) => "internal:replay-compiler",
             Self::Spawner => "internal:spawner",
             Self::Symbolizer => "internal:symbolizer",
         }

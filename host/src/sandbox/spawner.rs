@@ -187,6 +187,7 @@ impl Drop for Spawner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::engine::Bound;
 
     fn files(number: usize) -> Vec<OwnedFd> {
         (0..number).map(|_| crate::memfd::sealed("file", b"").unwrap()).collect()
@@ -203,20 +204,20 @@ mod tests {
             grouped: false,
         };
         let grouped = |uid, descriptors| {
-            let (role, memory, cpu) = (Role::Sandbox, 0, None);
+            let (role, memory, cpu) = (Role::Sandbox(Bound::Time), 0, None);
             Request::Start { role, uid, descriptors, memory, cpu, grouped: true }
         };
         let (some, many) = (Some(*UIDS.start()), FILES + 1);
         for (changes_users, came, request, why) in [
             (true, 1, start(Role::Spawner, some, 1), "it starts no other spawner"),
-            (true, 1, start(Role::Sandbox, None, 1), "None is no user"),
-            (true, 1, start(Role::Sandbox, Some(0), 1), "Some(0) is no user"),
-            (true, 1, start(Role::Compiler, Some(1000), 1), "Some(1000) is no user"),
-            (false, 1, start(Role::Compiler, some, 1), "Some(61184) is no user"),
-            (true, 0, start(Role::Sandbox, some, 0), "0 descriptors came"),
-            (true, 1, start(Role::Sandbox, some, 2), "1 descriptors came"),
-            (true, 2, start(Role::Sandbox, some, 1), "2 descriptors came"),
-            (true, many, start(Role::Sandbox, some, many as u32), "6 descriptors came"),
+            (true, 1, start(Role::Sandbox(Bound::Time), None, 1), "None is no user"),
+            (true, 1, start(Role::Sandbox(Bound::Time), Some(0), 1), "Some(0) is no user"),
+            (true, 1, start(Role::Compiler(Bound::Time), Some(1000), 1), "Some(1000) is no user"),
+            (false, 1, start(Role::Compiler(Bound::Time), some, 1), "Some(61184) is no user"),
+            (true, 0, start(Role::Sandbox(Bound::Time), some, 0), "0 descriptors came"),
+            (true, 1, start(Role::Sandbox(Bound::Time), some, 2), "1 descriptors came"),
+            (true, 2, start(Role::Sandbox(Bound::Time), some, 1), "2 descriptors came"),
+            (true, many, start(Role::Sandbox(Bound::Time), some, many as u32), "6 descriptors came"),
             (true, 1, grouped(some, 1), "1 descriptors came, and not 2"),
             (true, 0, Request::Kill { pid: 1 }, "1 is not one of its processes"),
             (true, 0, Request::Reap { pid: 1 }, "1 is not one of its processes"),

@@ -1,11 +1,15 @@
 //! What a call has used so far: time, host calls and memory on this side. Looked at from the epoch's callback
 //! while Wasm runs, and from within long work done for it.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::limits::{DERIVED_BYTES, HOST_CALLS, STALL_FACTOR};
+use super::engine::Bound;
+use super::limits::{
+    DERIVED_BYTES, FUEL_PER_NANOSECOND, FUEL_PER_ROW, HOST_CALLS, ROWS_BETWEEN_LOOKS, STALL_FACTOR,
+};
 use super::view::{Data, Table};
 use super::wire::Reason;
 use super::wit::Failure;
@@ -49,7 +53,10 @@ impl From<Stop> for Refusal {
 
 #[derive(Debug)]
 pub(super) struct Work {
+    bound: Bound,
     deadline: Duration,
+    /// In a replay, what questions have used.
+    fuel: Cell<u64>,
     processor: Duration,
     clock: Instant,
     host_calls: u32,
@@ -57,12 +64,23 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub(super) fn begin(deadline: Duration) -> Self {
-        Self { deadline, processor: processor_time(), clock: Instant::now(), host_calls: 0, derived: 0 }
+    pub(super) fn begin(deadline: Duration, bound: Bound) -> Self {
+        let (processor, clock) = (processor_time(), Instant::now());
+        Self { bound, deadline, fuel: Cell::new(0), processor, clock, host_calls: 0, derived: 0 }
     }
 
-    /// Is there time left?
+    /// Instructions that stand for the deadline.
+    pub(super) fn budget(&self) -> u64 {
+        u64::try_from(self.deadline.as_nanos()).unwrap_or(u64::MAX).saturating_mul(FUEL_PER_NANOSECOND)
+    }
+
+    /// Is there time left? In a replay: for that many rows again?
     pub(super) fn look(&self) -> Result<(), Stop> {
+        if self.bound == Bound::Fuel {
+            let used = self.fuel.get().saturating_add(ROWS_BETWEEN_LOOKS as u64 * FUEL_PER_ROW);
+            self.fuel.set(used);
+            return if used > self.budget() { Err(Stop(Reason::Deadline)) } else { Ok(()) };
+        }
         let elapsed = self.clock.elapsed();
         if elapsed < self.deadline {
             // A thread cannot have had more of the processor; asking how much is a system call.

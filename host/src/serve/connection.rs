@@ -18,8 +18,9 @@ use super::job::{Restored, Wanted, WantedPlugin};
 use super::peer;
 use super::protocol::{self, Asked, QUESTION_BYTES, Question, Start, UPLOADS};
 use super::stream::{Answers, Stream};
-use crate::config::Config;
+use crate::config::{Config, PluginConfig};
 use crate::error::{Error, Kind, Result};
+use crate::manifest;
 use crate::policy::{Peer, Tenant};
 use crate::probe::Kernel;
 use crate::sandbox::{COMPONENT_BYTES, Plugin};
@@ -353,10 +354,32 @@ fn receive(start: &Start, socket: &mut &UnixStream) -> io::Result<Vec<Vec<u8>>> 
     Ok(plugins)
 }
 
+/// A plugin, with what is written for it and what it asks for; nothing is asked for if there are no tables to add to.
+pub(super) fn plugin(
+    tables: Option<&mut manifest::Tables<'_>>,
+    name: String,
+    component: Vec<u8>,
+    written: Option<&PluginConfig>,
+    kernel: &Kernel,
+) -> Result<WantedPlugin> {
+    let path = Path::new(&name);
+    written.map_or(Ok(()), |written| written.is_meant(&component))?;
+    let manifest = manifest::within(&component, path)?;
+    let mut given = manifest::Given::new(&name, written, manifest.as_ref())?;
+    match (tables, manifest) {
+        (None, _) => given.tables = None,
+        (Some(tables), Some(manifest)) if written.is_none_or(|written| written.tables.is_none()) => {
+            tables.add(&name, &manifest, path, kernel)?;
+        }
+        _ => (),
+    }
+    Ok(WantedPlugin::new(name, component, given))
+}
+
 /// A job, resolved against this kernel.
 pub(super) fn wanted(start: Start, components: Vec<Vec<u8>>, kernel: &Kernel) -> Result<Wanted> {
-    let config = match &start.asked {
-        Asked::Text { text, path } => Config::parse(text, Path::new(path), kernel)?,
+    let mut config = match &start.asked {
+        Asked::Text { text, path } => Config::partial(text, Path::new(path), kernel)?,
         Asked::Arguments(arguments) => Config::from_arguments(arguments, kernel)?,
     };
     let name_is_right = |name: &str| crate::config::is_name(name);
@@ -366,19 +389,25 @@ pub(super) fn wanted(start: Start, components: Vec<Vec<u8>>, kernel: &Kernel) ->
             .help("a name has letters, digits, `-` and `_`, and begins with a letter or `_`"));
     }
     let mut plugins: Vec<WantedPlugin> = Vec::new();
+    // Whoever looks at one table has its plugins look at that.
+    let asks = matches!(start.asked, Asked::Text { .. });
+    let mut tables = manifest::Tables::new(&mut config.tables);
     for (upload, component) in start.plugins.into_iter().zip(components) {
         if !name_is_right(&upload.name) || plugins.iter().any(|other| other.name == upload.name) {
             let message = format!("`{}` can be no plugin's name here", upload.name.escape_debug());
             return Err(Error::new(Kind::Usage, message)
                 .help("name it as no other, with letters, digits, `-` and `_`"));
         }
-        let configured = config.plugins.iter().find(|plugin| plugin.name == upload.name);
-        let mut plugin = WantedPlugin::new(upload.name, component, configured);
+        let written = config.plugins.iter().find(|plugin| plugin.name == upload.name);
+        let mut plugin = plugin(asks.then_some(&mut tables), upload.name, component, written, kernel)?;
         // Many plugins may be one component with other options, which is kept once.
         if let Some(other) = plugins.iter().find(|other| other.digest == plugin.digest) {
             plugin.component = other.component.clone();
         }
         plugins.push(plugin);
+    }
+    if let Asked::Text { path, .. } = &start.asked {
+        config.has_tables(Path::new(path))?;
     }
     Ok(Wanted {
         name: start.name,

@@ -12,10 +12,10 @@ use super::protocol::{self, Answer};
 use super::status::{ControlGroups, Status};
 use super::store::{Kept, Note, Store};
 use super::stream::{ROOM, Stream};
-use super::tenant::{Lost, TenantState};
+use super::tenant::{Lost, TenantState, Waiting};
 use crate::error::{Error, Kind, Result};
 use crate::kernel::Tables;
-use crate::policy::{OPERATOR, Peer, Policy, Tenant};
+use crate::policy::{self, OPERATOR, Peer, Policy, Tenant};
 use crate::sandbox::{Compiled, Compiler, Sandbox};
 use crate::table::TableSpec;
 
@@ -204,11 +204,18 @@ impl Engine {
         if state.lost.remove(job).is_none() && !state.jobs.contains_key(job) {
             return stream.put(no_job(asked));
         }
+        state.waiting.remove(job);
         self.end(&tenant, job);
         self.audit.note(peer, Some(&tenant), ("stop", Some(job)), &["done"], &[]);
         let answer = Answer::Done(format!("{asked} is stopped"));
         let asked = Some(Box::new((stream, answer)));
         self.store.note(Note::Forget { tenant, job: job.to_owned(), asked });
+    }
+
+    /// What waits for a policy that grants it.
+    pub(super) fn waiting(&self) -> Vec<(Peer, Wanted)> {
+        let waiting = self.tenants.values().flat_map(|state| state.waiting.values());
+        waiting.map(|waiting| (waiting.peer.clone(), (*waiting.wanted).clone())).collect()
     }
 
     fn lost(&mut self, tenant: Arc<str>, job: String, bytes: u64, why: String) {
@@ -222,7 +229,11 @@ impl Engine {
     }
 
     /// What is too much of a job, or else what compiles its plugins, if it has any.
-    fn prepare(&mut self, peer: &Peer, wanted: &Wanted) -> std::result::Result<Option<Compiler>, Denied> {
+    fn prepare(
+        &mut self,
+        peer: &Peer,
+        wanted: &Arc<Wanted>,
+    ) -> std::result::Result<Option<Compiler>, Denied> {
         if wanted.interval != self.interval {
             let interval = humantime::format_duration(self.interval);
             let error = Error::new(Kind::Config, format!("the interval of this daemon is {interval}"))
@@ -236,12 +247,18 @@ impl Engine {
             .map(|refusal| (refusal.code.name().to_owned(), refusal.what))
             .collect();
         let job = wanted.name.as_ref().and_then(|name| state.jobs.get(name));
+        // More than is granted can wait until it is; who is not trusted, or has no room, cannot.
+        let mut can_wait = job.is_some_and(|job| job.kept)
+            && wanted.restored == Restored::No
+            && wanted.asked.is_some()
+            && !refused.iter().any(|(code, _)| code == policy::Code::Disk.name());
         for plugin in &wanted.plugins {
             let mut had = job.into_iter().flat_map(Job::lasting_plugins).map(|had| &had.wanted);
             let installed = had.find(|had| had.name == plugin.name);
             if let Err(refusal) = state.trusts(plugin, installed) {
                 let what = format!("plugin `{}`: {}", plugin.name, refusal.message);
                 refused.push((refusal.code.name().to_owned(), what));
+                can_wait = false;
             }
         }
         if !refused.is_empty() {
@@ -249,8 +266,12 @@ impl Engine {
             let (codes, details): (Vec<&str>, Vec<String>) =
                 refused.iter().map(|(code, what)| (code.as_str(), what.clone())).unzip();
             let action = ("start", wanted.name.as_deref());
+            if let (Some(name), true) = (&wanted.name, can_wait) {
+                let (peer, wanted) = (peer.clone(), wanted.clone());
+                state.waiting.insert(name.clone(), Waiting { peer, wanted, refused: refused.clone() });
+            }
             self.audit.note(peer, Some(&name), action, &codes, &details);
-            return Err(Box::new(Answer::Refused(refused)));
+            return Err(Box::new(if can_wait { Answer::Waits(refused) } else { Answer::Refused(refused) }));
         }
         let compiler = (!wanted.plugins.is_empty()).then(|| state.compiler(&name)).transpose();
         compiler.map_err(failed)
@@ -287,7 +308,11 @@ impl Engine {
             }
             Ok(change) => {
                 self.audit.note(peer, Some(&tenant), action, &["done"], &[]);
-                let job = self.tenants.get_mut(&tenant).and_then(|state| state.jobs.get_mut(&name));
+                let state = self.tenants.get_mut(&tenant);
+                let job = state.and_then(|state| {
+                    state.waiting.remove(&name);
+                    state.jobs.get_mut(&name)
+                });
                 let waiting = change.new_plugins.clone();
                 if let Some(job) = job {
                     let keep = match (&wanted.name, &wanted.asked) {

@@ -13,9 +13,9 @@ use super::status::{JobStatus, PluginAccount, PluginStatus, TableAccount, TableS
 use super::store::Kept;
 use super::stream::Stream;
 use super::supervise::Supervisor;
-use crate::config::PluginConfig;
 use crate::event::Output;
 use crate::kernel::arrow_error;
+use crate::manifest::Given;
 use crate::sandbox::{Limits, OptionValue};
 use crate::snapshot::{Coverage, Snapshot, schema};
 use crate::table::TableSpec;
@@ -78,16 +78,17 @@ pub(super) struct WantedPlugin {
 }
 
 impl WantedPlugin {
-    /// A plugin's bytes, with what the configuration says of it.
-    pub(super) fn new(name: String, component: Vec<u8>, config: Option<&PluginConfig>) -> Self {
+    /// A plugin's bytes, with what it is given.
+    pub(super) fn new(name: String, component: Vec<u8>, given: Given) -> Self {
+        let Given { tables, options, limits } = given;
         Self {
             name,
             digest: Digest::of(&component),
             component: component.into(),
             examined: Ok(None),
-            tables: config.and_then(|config| config.tables.clone()),
-            options: config.map(|config| config.options.clone()).unwrap_or_default(),
-            limits: config.map(|config| config.limits.clone()).unwrap_or_default(),
+            tables,
+            options,
+            limits,
         }
     }
 
@@ -273,6 +274,7 @@ impl Job {
             kept: self.kept,
             not_covered: self.not_covered.map(|(from, to)| (time(from), time(to))),
             not_restored: None,
+            waits: Vec::new(),
             tables: self.lasting_tables().map(|table| table.status(whole)).collect(),
             plugins: self.lasting_plugins().map(JobPlugin::status).collect(),
         }

@@ -39,17 +39,18 @@ use sd_notify::NotifyState;
 
 use crate::cli::signals::Signals;
 use crate::cli::wait;
-use crate::config::{Config, PluginConfig};
+use crate::config::{self, Config};
 use crate::error::{Error, Kind, Result};
 use crate::escape::guard;
 use crate::kernel::feature;
+use crate::manifest;
 use crate::policy::{Peer, Policy};
 use crate::probe::Kernel;
 use crate::sandbox;
 use audit::Audit;
 use connection::Line;
 use engine::{Command, Engine};
-use job::{Restored, Wanted, WantedPlugin};
+use job::{Restored, Wanted};
 use status::ControlGroups;
 use store::Store;
 use stream::Stream;
@@ -142,6 +143,7 @@ pub(crate) fn serve(options: &Options) -> Result<()> {
                 Ok((policy, own)) => {
                     engine.policy = policy;
                     own.map_or(Ok(()), |wanted| begin_own(&line, wanted))?;
+                    begin_waiting(&line, engine.waiting())?;
                 }
                 Err(error) => say(&format!("what was running goes on: {error}")),
             }
@@ -191,15 +193,19 @@ fn policy(options: &Options) -> Result<Policy> {
 
 /// The daemon's own configuration, with the bytes of its plugins.
 fn own(path: &Path) -> Result<Wanted> {
-    let config = Config::load(path)?;
-    let plugin = |plugin: &PluginConfig| {
+    let kernel = Kernel::running();
+    let mut config = Config::partial(&config::read(path)?, path, &kernel)?;
+    let mut tables = manifest::Tables::new(&mut config.tables);
+    let plugins = config.plugins.iter().map(|plugin| {
         let component = crate::cli::read_component(&plugin.component)?;
-        Ok(WantedPlugin::new(plugin.name.clone(), component, Some(plugin)))
-    };
+        connection::plugin(Some(&mut tables), plugin.name.clone(), component, Some(plugin), &kernel)
+    });
+    let plugins = plugins.collect::<Result<_>>()?;
+    config.has_tables(path)?;
     Ok(Wanted {
         name: Some(CONFIGURATION.to_owned()),
         interval: config.interval,
-        plugins: config.plugins.iter().map(plugin).collect::<Result<_>>()?,
+        plugins,
         asked: None,
         // A gap in it is the daemon's own, whose log tells of it.
         restored: Restored::No,
@@ -227,6 +233,21 @@ fn begin_own(line: &Line, wanted: Wanted) -> Result<()> {
         }
     };
     std::thread::Builder::new().name("weir-configure".to_owned()).spawn(begin)?;
+    Ok(())
+}
+
+/// Asks again for what a policy did not grant, for there is another one.
+fn begin_waiting(line: &Line, waiting: Vec<(Peer, Wanted)>) -> Result<()> {
+    let line = line.clone();
+    let ask = move || {
+        for (peer, wanted) in waiting {
+            let name = wanted.name.clone().unwrap_or_default();
+            if let Err(why) = begin(&line, peer, wanted) {
+                say(&format!("{name}: {why}"));
+            }
+        }
+    };
+    std::thread::Builder::new().name("weir-waiting".to_owned()).spawn(ask)?;
     Ok(())
 }
 
@@ -276,7 +297,7 @@ fn begin(line: &Line, peer: Peer, wanted: Wanted) -> std::result::Result<(), Str
     };
     match first {
         Some(Answer::Failed(error)) => Err(error.to_string()),
-        Some(Answer::Refused(refused)) => {
+        Some(Answer::Refused(refused) | Answer::Waits(refused)) => {
             let refused: Vec<_> = refused.iter().map(|(code, what)| format!("{code}: {what}")).collect();
             Err(format!("it is refused: {}", refused.join("; ")))
         }

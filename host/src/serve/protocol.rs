@@ -75,6 +75,8 @@ pub(crate) enum Answer {
     Failed(Error),
     /// What was too much of what was asked for, with the code of each.
     Refused(Vec<(String, String)>),
+    /// The same of a job that is there already: that goes on, and what was asked for waits until the policy grants it.
+    Waits(Vec<(String, String)>),
     Status(Status),
     /// It is done, and nothing follows.
     Done(String),

@@ -50,6 +50,8 @@ pub(crate) struct JobStatus {
     pub(crate) not_covered: Option<(String, String)>,
     /// Why it is there no more since the daemon was started again. It takes room on the disk until it is stopped.
     pub(crate) not_restored: Option<String>,
+    /// What of a new version is more than is granted, by reason code: that waits until the policy grants it.
+    pub(crate) waits: Vec<(String, String)>,
     pub(crate) tables: Vec<TableStatus>,
     pub(crate) plugins: Vec<PluginStatus>,
 }

@@ -216,13 +216,15 @@ fn read(path: &Path) -> io::Result<(Peer, Start, Vec<Vec<u8>>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::Given;
 
     #[test]
     fn what_is_kept_is_found_again() {
         let folder = tempfile::tempdir().unwrap();
         let peer = Peer { pid: 1, uid: 1000, gids: vec![1000, 5], cgroup: Some("/a".to_owned()) };
         let asked = Asked::Text { text: "x".to_owned(), path: "p".to_owned() };
-        let plugin = |name: &str, bytes: &[u8]| WantedPlugin::new(name.to_owned(), bytes.to_vec(), None);
+        let plugin =
+            |name: &str, bytes: &[u8]| WantedPlugin::new(name.to_owned(), bytes.to_vec(), Given::default());
         let plugins = vec![plugin("top", b"bytes"), plugin("other", b"others"), plugin("again", b"bytes")];
         let kept = |name: &str| Kept {
             peer: peer.clone(),

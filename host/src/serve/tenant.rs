@@ -9,7 +9,7 @@ use super::status::{JobStatus, TenantStatus};
 use super::stream::Stream;
 use crate::error::Result;
 use crate::event::{Label, MetricValue, Output};
-use crate::policy::{PluginRequest, Refusal, Request, Scope, Tenant, Usage};
+use crate::policy::{Peer, PluginRequest, Refusal, Request, Scope, Tenant, Usage};
 use crate::sandbox::{Compiler, Room, Sandbox};
 use crate::table::TableSpec;
 use crate::trust;
@@ -33,6 +33,8 @@ pub(super) struct TenantState {
     pub(super) jobs: BTreeMap<String, Job>,
     /// Jobs that could not be begun again, and are still on disk.
     pub(super) lost: BTreeMap<String, Lost>,
+    /// New versions of jobs that ask for more than is granted, by the names of the jobs that go on meanwhile.
+    pub(super) waiting: BTreeMap<String, Waiting>,
     /// Who follows what plugins put out, of one job or of all.
     pub(super) followers: Vec<(Option<String>, Stream)>,
     pub(super) refused: u64,
@@ -55,6 +57,14 @@ pub(super) struct Lost {
     pub(super) why: String,
 }
 
+/// A new version of a job, who began it, and what of it is too much. It is begun when the policy grants that.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) peer: Peer,
+    pub(super) wanted: Arc<Wanted>,
+    pub(super) refused: Vec<(String, String)>,
+}
+
 impl Lost {
     fn status(&self, name: &str) -> JobStatus {
         JobStatus {
@@ -62,6 +72,7 @@ impl Lost {
             kept: true,
             not_covered: None,
             not_restored: Some(self.why.clone()),
+            waits: Vec::new(),
             tables: Vec::new(),
             plugins: Vec::new(),
         }
@@ -76,6 +87,7 @@ impl TenantState {
             guest: 0,
             jobs: BTreeMap::new(),
             lost: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             followers: Vec::new(),
             refused: 0,
             replaced: 0,
@@ -116,6 +128,8 @@ impl TenantState {
         let tables = || others().flat_map(|job| &job.tables);
         let plugins = || others().flat_map(|job| &job.plugins).map(|plugin| &plugin.wanted);
         let lost = self.lost.iter().filter(|(name, _)| Some(name.as_str()) != beside);
+        let waiting = self.waiting.iter().filter(|(name, _)| Some(name.as_str()) != beside);
+        let waiting = waiting.map(|(_, waiting)| disk(&waiting.wanted.plugins)).sum::<u64>();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Usage {
             tables: count(tables().count()),
@@ -127,7 +141,8 @@ impl TenantState {
             disk: disk(
                 others().filter(|job| job.kept).flat_map(|job| &job.plugins).map(|plugin| &plugin.wanted),
             )
-            .saturating_add(lost.map(|(_, lost)| lost.bytes).sum()),
+            .saturating_add(lost.map(|(_, lost)| lost.bytes).sum())
+            .saturating_add(waiting),
             ..Usage::default()
         }
     }
@@ -242,7 +257,10 @@ impl TenantState {
 
     pub(super) fn status(&self, name: &str, to_operator: bool) -> TenantStatus {
         let whole = to_operator || self.knows_costs();
-        let jobs = self.jobs.iter().map(|(name, job)| job.status(name, whole));
+        let jobs = self.jobs.iter().map(|(name, job)| JobStatus {
+            waits: self.waiting.get(name).map(|waiting| waiting.refused.clone()).unwrap_or_default(),
+            ..job.status(name, whole)
+        });
         let lost = self.lost.iter().map(|(name, lost)| lost.status(name));
         let group = self.sandbox.as_ref().and_then(Sandbox::group);
         TenantStatus {

@@ -65,7 +65,8 @@ enum Line<'a> {
         rows: RowsLine<'a>,
     },
     Metric {
-        plugin: Shown<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        plugin: Option<Shown<'a>>,
         interval: u64,
         name: Shown<'a>,
         labels: Labels<'a>,
@@ -73,7 +74,8 @@ enum Line<'a> {
         value: ValueLine<'a>,
     },
     Report {
-        plugin: Shown<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        plugin: Option<Shown<'a>>,
         interval: u64,
         level: &'static str,
         code: Shown<'a>,
@@ -81,20 +83,23 @@ enum Line<'a> {
         fields: Labels<'a>,
     },
     Artefact {
-        plugin: Shown<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        plugin: Option<Shown<'a>>,
         interval: u64,
         name: Shown<'a>,
         media_type: Shown<'a>,
         content: Shown<'a>,
     },
     Log {
-        plugin: Shown<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        plugin: Option<Shown<'a>>,
         interval: u64,
         level: &'static str,
         message: Shown<'a>,
     },
     Fault {
-        plugin: Shown<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        plugin: Option<Shown<'a>>,
         interval: u64,
         reason: Shown<'a>,
         message: Shown<'a>,
@@ -128,9 +133,17 @@ fn line<'a>(event: &Event<'a>) -> Result<Line<'a>> {
             reason: "budget",
             message: Shown(message.as_bytes()),
         },
-        Event::Plugin { plugin, interval, output } => plugin_line(Shown(plugin.as_bytes()), interval, output),
+        Event::Plugin { plugin, interval, output } => {
+            plugin_line(Some(Shown(plugin.as_bytes())), interval, output)
+        }
         Event::End { at, totals } => Line::End { at: time(at), totals },
     })
+}
+
+/// What a plugin put out, as a line without what the plugin is called.
+pub(crate) fn output_line(interval: u64, output: &Output) -> Result<String> {
+    serde_json::to_string(&plugin_line(None, interval, output))
+        .map_err(|error| Error::new(Kind::Software, format!("cannot be written as JSON: {error}")))
 }
 
 fn snapshot_line(snapshot: &Snapshot) -> Result<Line<'_>> {
@@ -144,7 +157,7 @@ fn snapshot_line(snapshot: &Snapshot) -> Result<Line<'_>> {
     })
 }
 
-fn plugin_line<'a>(plugin: Shown<'a>, interval: u64, output: &'a Output) -> Line<'a> {
+fn plugin_line<'a>(plugin: Option<Shown<'a>>, interval: u64, output: &'a Output) -> Line<'a> {
     match output {
         Output::Metric { name, labels, value } => Line::Metric {
             plugin,

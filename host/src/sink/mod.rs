@@ -1,5 +1,6 @@
 //! Where events go: the terminal, or one JSON object a line.
 
+mod artefacts;
 mod json;
 mod live;
 mod rows;
@@ -9,7 +10,9 @@ use std::io::{ErrorKind, Write};
 use std::os::fd::BorrowedFd;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub(crate) use artefacts::Artefacts;
 pub use json::Json;
+pub(crate) use json::output_line;
 pub use live::{Live, Screen, restore};
 pub use rows::Rows;
 pub(crate) use rows::check as check_schema;

@@ -25,7 +25,7 @@ use semver::Version;
 
 pub use digest::Digest;
 pub use keys::{KeyId, Keys};
-use sections::Layout;
+pub(crate) use sections::{Layout, custom};
 pub use signature::signed;
 
 /// What a component has to be. What is left at its default demands a signature, which no key can give.
@@ -124,6 +124,11 @@ pub fn examine(bytes: &[u8], demands: &Demands, installed: Option<&Version>) -> 
         not_older(version.as_ref(), installed)?;
     }
     Ok(Trusted { digest, signer, version })
+}
+
+/// Whose signature a component says to have. Nothing is verified here.
+pub(crate) fn signer(bytes: &[u8]) -> Option<KeyId> {
+    Layout::of(bytes).ok()?.signature().ok()?.map(|signature| signature.key)
 }
 
 /// Whether a version may take the place of another. Build metadata has no order, so what differs in nothing else is not older.

@@ -5,6 +5,8 @@
 //! its name, which has a length too:
 //! <https://github.com/WebAssembly/component-model/blob/main/design/mvp/Binary.md>.
 
+use std::ops::Range;
+
 use semver::Version;
 
 use super::signature::{self, Signature};
@@ -15,27 +17,36 @@ const SECTIONS: usize = 1 << 16;
 /// A version as long as the file, which would be shown and kept. Those of people have some ten characters.
 const VERSION_BYTES: usize = 256;
 
-/// As wasm-metadata and `wasm-tools metadata` name it. What a manifest will be in is found beside it.
+/// As wasm-metadata and `wasm-tools metadata` name it.
 const VERSION: &[u8] = b"version";
 const CUSTOM: u8 = 0;
 
+/// A custom section: where it is, its header included, and what it holds.
+#[derive(Debug)]
+pub(crate) struct Custom<'a> {
+    pub(crate) range: Range<usize>,
+    pub(crate) name: &'a [u8],
+    pub(crate) content: &'a [u8],
+}
+
 /// What there is of interest in a component.
 #[derive(Debug)]
-pub(super) struct Layout<'a> {
+pub(crate) struct Layout<'a> {
     bytes: &'a [u8],
+    customs: Vec<Custom<'a>>,
     /// Where the signature's section begins, which is the last one, and its content.
     signature: Option<(usize, &'a [u8])>,
     version: Option<&'a [u8]>,
 }
 
 impl<'a> Layout<'a> {
-    pub(super) fn of(bytes: &'a [u8]) -> Result<Self, Refusal> {
+    pub(crate) fn of(bytes: &'a [u8]) -> Result<Self, Refusal> {
         let malformed = |message: String| Refusal::new(Code::Malformed, message);
         // Which version of the format the next four bytes name is the compiler's to judge.
         let (Some(mut rest), true) = (bytes.get(8..), bytes.starts_with(b"\0asm")) else {
             return Err(malformed("it is not WebAssembly".to_owned()));
         };
-        let mut layout = Self { bytes, signature: None, version: None };
+        let mut layout = Self { bytes, customs: Vec::new(), signature: None, version: None };
         for _ in 0..=SECTIONS {
             if rest.is_empty() {
                 return Ok(layout);
@@ -44,7 +55,10 @@ impl<'a> Layout<'a> {
             let Some((name, content)) = section(&mut rest) else {
                 return Err(malformed(format!("its section at byte {at} is not whole")));
             };
-            match name {
+            if let Some(name) = name {
+                layout.customs.push(Custom { range: at..bytes.len() - rest.len(), name, content });
+            }
+            match name.unwrap_or_default() {
                 signature::NAME if rest.is_empty() => layout.signature = Some((at, content)),
                 signature::NAME => {
                     let message = format!("the signature at byte {at} is not its last section");
@@ -61,7 +75,12 @@ impl<'a> Layout<'a> {
         Err(malformed(format!("it has more than {SECTIONS} sections")))
     }
 
-    pub(super) fn is_signed(&self) -> bool {
+    /// In the order of the file.
+    pub(crate) fn customs(&self) -> impl Iterator<Item = &Custom<'a>> {
+        self.customs.iter()
+    }
+
+    pub(crate) fn is_signed(&self) -> bool {
         self.signature.is_some()
     }
 
@@ -73,17 +92,17 @@ impl<'a> Layout<'a> {
     }
 
     /// The version that it says to be, if that can be read.
-    pub(super) fn version(&self) -> Option<Version> {
+    pub(crate) fn version(&self) -> Option<Version> {
         let text = self.version.filter(|text| text.len() <= VERSION_BYTES)?;
         Version::parse(str::from_utf8(text).ok()?).ok()
     }
 }
 
-/// Takes a section: its name, which is empty for all but custom ones, and its content.
-fn section<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+/// Takes a section: its name, which only custom ones have, and its content.
+fn section<'a>(rest: &mut &'a [u8]) -> Option<(Option<&'a [u8]>, &'a [u8])> {
     let kind = *rest.split_off_first()?;
     let mut content = sized(rest)?;
-    let name = if kind == CUSTOM { sized(&mut content)? } else { &[] };
+    let name = if kind == CUSTOM { Some(sized(&mut content)?) } else { None };
     Some((name, content))
 }
 
@@ -106,7 +125,7 @@ fn sized<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 }
 
 /// Writes a custom section, its lengths as short as they can be.
-pub(super) fn custom(name: &[u8], content: &[u8]) -> Vec<u8> {
+pub(crate) fn custom(name: &[u8], content: &[u8]) -> Vec<u8> {
     let named = [&leb128(name.len()), name, content].concat();
     [&[CUSTOM], &*leb128(named.len()), &named].concat()
 }

@@ -137,6 +137,45 @@ fn a_replay_that_ends_early_says_so() {
     assert!(output.status.success());
 }
 
+/// The types of the lines of a replay, what it says beside them, and its exit code.
+fn replayed(recording: &Path) -> (Vec<String>, String, Option<i32>) {
+    let output = weir(&["replay", recording.to_str().unwrap(), "--format", "json"]);
+    let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+    let types = String::from_utf8(output.stdout).unwrap();
+    let types = types.lines().map(|text| line(text)["type"].as_str().unwrap().to_owned()).collect();
+    (types, String::from_utf8(output.stderr).unwrap(), output.status.code())
+}
+
+#[test]
+fn what_is_cut_off_is_read_up_to_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = recording(folder.path(), true);
+    let coverage = recording.join("coverage.arrows");
+    let whole = std::fs::read(&coverage).unwrap();
+    // The stream ends with eight bytes, before which the second interval's message is.
+    std::fs::write(&coverage, &whole[..whole.len() - 20]).unwrap();
+    let (types, said, code) = replayed(&recording);
+    assert_eq!((types, code), (["start", "snapshot", "end"].map(str::to_owned).to_vec(), Some(0)));
+    assert!(said.contains("ends early, after interval 0: "), "{said}");
+    assert!(said.contains("coverage.arrows is cut off in the message at byte "), "{said}");
+}
+
+#[test]
+fn what_is_damaged_is_read_up_to_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording = recording(folder.path(), true);
+    let coverage = recording.join("coverage.arrows");
+    let mut bytes = std::fs::read(&coverage).unwrap();
+    let last = bytes.windows(4).rposition(|bytes| bytes == [0xff; 4]).unwrap();
+    let message = bytes[..last].windows(4).rposition(|bytes| bytes == [0xff; 4]).unwrap();
+    bytes[message] = 0;
+    std::fs::write(&coverage, bytes).unwrap();
+    let (types, said, code) = replayed(&recording);
+    assert_eq!((types, code), (["start", "snapshot", "end"].map(str::to_owned).to_vec(), Some(65)));
+    let place = format!("coverage.arrows: the message at byte {message}: the Arrow stream is damaged");
+    assert!(said.contains(&place), "{said}");
+}
+
 #[test]
 fn a_reader_that_leaves_ends_the_run_quietly() {
     let folder = tempfile::tempdir().unwrap();

@@ -3,13 +3,17 @@
 // Tests say what they expect by panicking; clippy allows it in the tests alone, and not in what they share.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod author;
 mod cli;
 mod json;
+mod languages;
 mod live;
 mod policy;
 mod probes;
+mod readers;
 mod recorded;
 mod recording;
+mod registry;
 mod samples;
 mod text;
 mod watch;

@@ -23,7 +23,7 @@ type Intervals = Vec<(Interval, Vec<Snapshot>)>;
 fn read(path: &Path) -> Result<(Intervals, bool), Error> {
     let mut recording = Recording::open(path)?;
     let intervals = recording.by_ref().collect::<Result<_, _>>()?;
-    Ok((intervals, recording.ended_early()))
+    Ok((intervals, recording.ended_early().is_some()))
 }
 
 /// Three intervals of two tables, the dictionary another one each time.

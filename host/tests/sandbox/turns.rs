@@ -29,7 +29,53 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
     ("a_question_flood_costs_its_own_turn", || {
         costs_its_own_turn("question_flood", &["host-calls", "deadline"])
     }),
+    ("a_replay_is_bounded_by_instructions", a_replay_is_bounded_by_instructions),
+    ("a_replay_says_the_same_each_time", a_replay_says_the_same_each_time),
+    ("plugins_are_told_of_intervals_that_are_missing", plugins_are_told_of_intervals_that_are_missing),
 ];
+
+/// However fast the machine is, and whatever else it does.
+fn a_replay_is_bounded_by_instructions() {
+    let mut sandbox = Sandbox::replay(vec![plugin("hostile/endless_loop"), well_behaved()]).unwrap();
+    for number in 0..3 {
+        let answers = turn(&mut sandbox, number, &snapshot(10));
+        let looped = of(&answers, 0);
+        assert_eq!(reason(looped), Some("deadline"), "{looped:?}");
+        let Some(Output::Fault { message, .. }) = looped.outputs.last() else { panic!("{looped:?}") };
+        assert!(message.starts_with("used the instructions that its deadline stands for"), "{message}");
+        assert_behaved(of(&answers, 1), 10, number as u32 + 1);
+    }
+    // The same plugin with less of a deadline than its work takes.
+    let mut hurried = well_behaved();
+    hurried.limits.deadline = Duration::from_nanos(10);
+    let error = Sandbox::replay(vec![hurried]).unwrap_err();
+    assert!(error.message.contains("configure failed: deadline"), "{}", error.message);
+}
+
+fn a_replay_says_the_same_each_time() {
+    let run = || {
+        let mut sandbox = Sandbox::replay(vec![plugin("top"), plugin("hostile/endless_loop")]).unwrap();
+        let outputs = |number| {
+            let answers = turn(&mut sandbox, number, &snapshot(1_000));
+            [0, 1].map(|plugin| of(&answers, plugin).outputs.clone())
+        };
+        (0..3).map(outputs).collect::<Vec<_>>()
+    };
+    assert_eq!(run(), run());
+}
+
+fn plugins_are_told_of_intervals_that_are_missing() {
+    let mut sandbox = Sandbox::replay(vec![plugin("top")]).unwrap();
+    let skipped = |sandbox: &mut Sandbox, number| {
+        let answers = turn(sandbox, number, &snapshot(10));
+        let Output::Report { fields, .. } = of(&answers, 0).outputs[0].clone() else { panic!("{answers:?}") };
+        fields.into_iter().find(|field| field.name == "skipped").map(|field| field.value)
+    };
+    assert_eq!(skipped(&mut sandbox, 0), None);
+    sandbox.missing(3);
+    assert_eq!(skipped(&mut sandbox, 4).as_deref(), Some("3 intervals before this one"));
+    assert_eq!(skipped(&mut sandbox, 5), None);
+}
 
 fn a_snapshot_goes_in_and_an_answer_comes_out() {
     let mut sandbox = Sandbox::start(vec![well_behaved()]).unwrap();

@@ -41,7 +41,7 @@ fn called() -> (Sandbox, Channel) {
         room: Room { guest: 0, code: 0 },
         ring,
         process,
-        compiler: Compiler::new(choose_user().unwrap()),
+        compiler: Compiler::new(choose_user().unwrap(), Bound::Time),
         failed_starts: 0,
         ready: Vec::new(),
         skipped: 0,
@@ -165,7 +165,7 @@ fn an_answer_counts_once() {
 #[test]
 fn code_is_known_to_its_own_compiler_for_as_long_as_a_plugin_has_it() {
     let user = choose_user().unwrap();
-    let (compiler, other) = (Compiler::new(user.clone()), Compiler::new(user));
+    let (compiler, other) = (Compiler::new(user.clone(), Bound::Time), Compiler::new(user, Bound::Time));
     let compile = |compiler: &Compiler, component: &[u8]| {
         compiler.compile(Plugin {
             name: "p".to_owned(),

@@ -9,7 +9,8 @@ use arrow::array::{
 use proptest::prelude::*;
 
 use super::{filter, group, sort};
-use crate::sandbox::limits::SORT_ROWS;
+use crate::sandbox::engine::Bound;
+use crate::sandbox::limits::{FUEL_PER_NANOSECOND, FUEL_PER_ROW, ROWS_BETWEEN_LOOKS, SORT_ROWS};
 use crate::sandbox::view::{Average, Buckets, Column, Data, Sums, Table};
 use crate::sandbox::wire::{Reason, TableOrder};
 use crate::sandbox::wit::{Aggregate, Condition, Coverage, Literal};
@@ -18,7 +19,7 @@ use crate::sandbox::work::{Refusal, Stop, Work};
 const COVERAGE: Coverage = Coverage { events: 0, overflow: 0, missed: None };
 
 fn work() -> Work {
-    Work::begin(Duration::from_secs(60))
+    Work::begin(Duration::from_secs(60), Bound::Time)
 }
 
 /// One row of a table with a column of each kind.
@@ -372,10 +373,27 @@ fn what_cannot_be_answered_is_refused_with_its_reason() {
     assert_eq!(sort(&mut work(), &many, 0, false, 10).unwrap().rows, 10);
 }
 
+/// In a replay what counts is the number of rows, and not how long they take.
+#[test]
+fn a_question_of_a_replay_is_bounded_by_its_rows() {
+    let table = of_floats(vec![0.0; 1 << 20]);
+    let looks = (1 << 20) / ROWS_BETWEEN_LOOKS as u64;
+    let enough = looks * ROWS_BETWEEN_LOOKS as u64 * FUEL_PER_ROW / FUEL_PER_NANOSECOND;
+    let ask = |nanoseconds: u64| {
+        let mut work = Work::begin(Duration::from_nanos(nanoseconds), Bound::Fuel);
+        filter(&mut work, &table, &[condition(0, "eq", Literal::Float(0.0))])
+    };
+    let long = ask(2 * enough).unwrap();
+    assert_eq!(long.rows, 1 << 20);
+    let stop = Refusal::Stop(Stop(Reason::Deadline));
+    assert_eq!(ask(enough / 2).unwrap_err(), stop);
+    assert_eq!(ask(enough / 2).unwrap_err(), stop, "as often as it is asked");
+}
+
 #[test]
 fn a_question_looks_at_the_deadline() {
     let table = of_floats(vec![0.0; 1 << 20]);
-    let mut late = Work::begin(Duration::ZERO);
+    let mut late = Work::begin(Duration::ZERO, Bound::Time);
     let stop = |answer: Result<Table, Refusal>| {
         assert_eq!(answer.unwrap_err(), Refusal::Stop(Stop(Reason::Deadline)))
     };

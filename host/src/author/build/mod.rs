@@ -1,0 +1,96 @@
+//! `weir plugin build`: each language's own tools, and what comes after them.
+
+mod bindings;
+mod c;
+mod go;
+mod javascript;
+mod module;
+mod python;
+mod rust;
+mod tool;
+mod zig;
+
+use std::path::{Path, PathBuf};
+
+use super::component;
+use super::project::{Project, part, write, write_file};
+use crate::cli::{read_component, say};
+use crate::error::Result;
+use crate::manifest::{self, Language};
+
+/// What a compiler has made.
+enum Made {
+    /// A core module, which is yet to become a component, and what stands for the functions of WASI that it imports.
+    Module {
+        bytes: Vec<u8>,
+        adapter: Option<Vec<u8>>,
+    },
+    Component(PathBuf),
+}
+
+/// Builds a project, if anything has changed since it was built.
+pub(super) fn build(project: &Project) -> Result<PathBuf> {
+    let plugin = project.plugin();
+    if is_fresh(project)? {
+        return Ok(plugin);
+    }
+    generate(project)?;
+    let made = match project.language {
+        Language::Rust => rust::build(project),
+        Language::C => c::build(project),
+        Language::Go => go::build(project),
+        Language::JavaScript | Language::TypeScript => javascript::build(project),
+        Language::Python => python::build(project),
+        Language::Zig => zig::build(project),
+    }?;
+    let component = match made {
+        Made::Module { bytes, adapter } => component::of_module(&bytes, adapter.as_deref())?,
+        Made::Component(component) => read_component(&component)?,
+    };
+    let packed = manifest::pack(&component, &project.manifest)?;
+    write_file(&plugin, &packed)?;
+    // What is as it was has to be newer than its sources all the same.
+    std::fs::File::options().append(true).open(&plugin)?.set_modified(std::time::SystemTime::now())?;
+    say("built", &format_args!("{} ({} KiB)", plugin.display(), packed.len().div_ceil(1024)));
+    Ok(plugin)
+}
+
+/// The files of a folder with this ending, in the order of their names.
+fn sources(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|there| there == extension) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Nothing has changed since: no source, and not this program, which brings the SDK.
+fn is_fresh(project: &Project) -> Result<bool> {
+    let Ok(built) = project.plugin().metadata().and_then(|about| about.modified()) else { return Ok(false) };
+    let weir = std::env::current_exe()?.metadata()?.modified()?;
+    Ok(built > project.changed()? && built > weir)
+}
+
+/// Writes what this build of Weir brings: the interface, the SDK, and the bindings that are made from the interface.
+pub(super) fn generate(project: &Project) -> Result<()> {
+    let build = project.build();
+    write(part("wit")?, &build.join("wit"), <[u8]>::to_vec)?;
+    write(part(sdk(project.language))?, &build.join("sdk"), <[u8]>::to_vec)?;
+    bindings::write(project)
+}
+
+/// The folder of a language's SDK.
+fn sdk(language: Language) -> &'static str {
+    match language {
+        Language::Rust => "rust",
+        Language::C => "c/sdk",
+        Language::Go => "go/sdk",
+        Language::JavaScript | Language::TypeScript => "javascript/sdk",
+        Language::Python => "python/sdk",
+        Language::Zig => "zig/sdk",
+    }
+}

@@ -1,0 +1,130 @@
+//! A plugin's folder.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use include_dir::{Dir, include_dir};
+
+use crate::config;
+use crate::error::{Error, Kind, Result};
+use crate::manifest::{Language, Manifest};
+
+/// The SDKs and the interface, as they are in this build of Weir: a project is built with those that fit it.
+pub(super) static SDK: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../plugin-sdk");
+
+const MANIFEST: &str = "plugin.toml";
+/// What is generated, and what is no part of the plugin.
+const NOT_SOURCE: [&str; 3] = ["build", "target", "tests"];
+/// What tools keep, wherever it is.
+const TOOLS: [&str; 4] = ["node_modules", "__pycache__", ".git", ".venv"];
+/// A folder that is no project's.
+const MOST_FILES: usize = 10_000;
+
+#[derive(Debug)]
+pub(super) struct Project {
+    pub(super) folder: PathBuf,
+    pub(super) manifest: Manifest,
+    pub(super) language: Language,
+}
+
+impl Project {
+    pub(super) fn open(folder: &Path) -> Result<Self> {
+        let path = folder.join(MANIFEST);
+        if !path.exists() {
+            let message = format!("{} is no plugin's project: it has no {MANIFEST}", folder.display());
+            return Err(
+                Error::new(Kind::NoInput, message).help("`weir plugin new NAME --lang LANGUAGE` makes one")
+            );
+        }
+        let manifest = Manifest::parse(&config::read(&path)?, &path)?;
+        let Some(language) = manifest.language else {
+            let message = format!("{} does not say in which language the plugin is", path.display());
+            return Err(Error::new(Kind::Config, message).help(
+                "write language = \"rust\", or build it yourself and `weir plugin pack` the component",
+            ));
+        };
+        // Tools are started in it.
+        let folder = folder.canonicalize()?;
+        Ok(Self { folder, manifest, language })
+    }
+
+    /// What is generated.
+    pub(super) fn build(&self) -> PathBuf {
+        self.folder.join("build")
+    }
+
+    /// The finished plugin.
+    pub(super) fn plugin(&self) -> PathBuf {
+        self.build().join(&self.manifest.name).with_extension("wasm")
+    }
+
+    pub(super) fn tests(&self) -> PathBuf {
+        self.folder.join("tests")
+    }
+
+    /// When a source was last changed.
+    pub(super) fn changed(&self) -> Result<SystemTime> {
+        let (mut newest, mut files) = (SystemTime::UNIX_EPOCH, 0);
+        let mut folders = vec![self.folder.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder)? {
+                let entry = entry?;
+                let about = match entry.metadata() {
+                    // An editor's file that has gone by now.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    about => about?,
+                };
+                files += 1;
+                if files > MOST_FILES {
+                    let message = format!("{} has more than {MOST_FILES} files", self.folder.display());
+                    return Err(Error::new(Kind::Usage, message).help("is it the plugin's own folder?"));
+                }
+                let is_in = |names: &[&str]| names.iter().any(|name| entry.file_name() == *name);
+                let skipped = is_in(&TOOLS) || (folder == self.folder && is_in(&NOT_SOURCE));
+                match about.is_dir() {
+                    true if skipped => {}
+                    true => folders.push(entry.path()),
+                    false => newest = newest.max(about.modified()?),
+                }
+            }
+        }
+        Ok(newest)
+    }
+}
+
+/// Writes the files of a folder that is part of this binary, those that are not there like that already: their times are
+/// what tools go by.
+pub(super) fn write(from: &Dir<'_>, to: &Path, change: impl Fn(&[u8]) -> Vec<u8> + Copy) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for file in from.files() {
+        let name = file.path().file_name().unwrap_or_default();
+        write_file(&to.join(name), &change(file.contents()))?;
+    }
+    for folder in from.dirs() {
+        let name = folder.path().file_name().unwrap_or_default();
+        // Tools may have left something in the folder from which this binary was built.
+        if !TOOLS.iter().any(|tool| name == *tool) {
+            write(folder, &to.join(name), change)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn write_file(path: &Path, content: &[u8]) -> Result<()> {
+    if fs::read(path).is_ok_and(|there| there == content) {
+        return Ok(());
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(path, content)
+        .map_err(|error| Error::new(Kind::Io, format!("cannot write {}: {error}", path.display())))
+}
+
+/// A part of the SDK that every build of Weir has.
+pub(super) fn part(path: &str) -> Result<&'static Dir<'static>> {
+    SDK.get_dir(path)
+        .ok_or_else(|| Error::new(Kind::Software, format!("this build of Weir lacks plugin-sdk/{path}")))
+}

@@ -1,0 +1,228 @@
+//! The five requests, and the token that some registries want for them.
+
+use std::io::Read;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use docker_credential::DockerCredential;
+use serde::Deserialize;
+use ureq::http::{Response, StatusCode};
+use ureq::{Agent, Body};
+
+use super::reference::Reference;
+use crate::error::{Error, Kind, Result};
+use crate::trust::Digest;
+
+/// A registry that takes its time.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// A token that is made to be read for long.
+const TOKEN_BYTES: u64 = 1 << 20;
+/// What a registry says of a failure, as far as it is shown.
+const REASON_BYTES: u64 = 1 << 10;
+
+/// One repository of a registry.
+pub(super) struct Client<'a> {
+    agent: Agent,
+    of: &'a Reference,
+    base: String,
+    /// What the requests are for: `pull` or `pull,push`.
+    actions: &'static str,
+    /// What goes into `Authorization`, once the registry wanted something.
+    authorization: Option<String>,
+}
+
+/// One request, which may have to be made twice.
+struct Request<'a> {
+    method: &'static str,
+    url: String,
+    accept: Option<&'a str>,
+    body: Option<(&'a str, &'a [u8])>,
+}
+
+impl<'a> Client<'a> {
+    pub(super) fn new(of: &'a Reference, actions: &'static str) -> Result<Self> {
+        let scheme = if of.is_local() { "http" } else { "https" };
+        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE));
+        // What a registry redirects to is a store of blobs, which has no business with what it was told.
+        let agent = config.redirect_auth_headers(ureq::config::RedirectAuthHeaders::Never).build().into();
+        let base = format!("{scheme}://{}/v2/{}", of.host, of.repository);
+        Ok(Self { agent, of, base, actions, authorization: None })
+    }
+
+    pub(super) fn manifest(&mut self, accept: &str, most: u64) -> Result<Vec<u8>> {
+        let url = format!("{}/manifests/{}", self.base, self.of.wanted());
+        let response = self.send(&Request { method: "GET", url, accept: Some(accept), body: None })?;
+        self.read(self.expect(response, StatusCode::OK)?, most)
+    }
+
+    pub(super) fn blob(&mut self, digest: &Digest, most: u64) -> Result<Vec<u8>> {
+        let url = format!("{}/blobs/{digest}", self.base);
+        let response = self.send(&Request { method: "GET", url, accept: None, body: None })?;
+        self.read(self.expect(response, StatusCode::OK)?, most)
+    }
+
+    /// Uploads a blob, if the registry does not have it.
+    pub(super) fn upload(&mut self, bytes: &[u8], digest: &Digest) -> Result<()> {
+        let url = format!("{}/blobs/{digest}", self.base);
+        if self.send(&Request { method: "HEAD", url, accept: None, body: None })?.status() == StatusCode::OK {
+            return Ok(());
+        }
+        let url = format!("{}/blobs/uploads/", self.base);
+        let response = self.send(&Request {
+            method: "POST",
+            url,
+            accept: None,
+            body: Some(("application/octet-stream", &[])),
+        })?;
+        let response = self.expect(response, StatusCode::ACCEPTED)?;
+        let place = response.headers().get("location").and_then(|place| place.to_str().ok());
+        let place = place.ok_or_else(|| self.failed("it does not say where to upload to"))?;
+        let place = self.absolute(place)?;
+        let and = if place.contains('?') { '&' } else { '?' };
+        let url = format!("{place}{and}digest={digest}");
+        let body = Some(("application/octet-stream", bytes));
+        let response = self.send(&Request { method: "PUT", url, accept: None, body })?;
+        self.expect(response, StatusCode::CREATED).map(drop)
+    }
+
+    pub(super) fn put_manifest(&mut self, tag: &str, media_type: &str, bytes: &[u8]) -> Result<()> {
+        let url = format!("{}/manifests/{tag}", self.base);
+        let body = Some((media_type, bytes));
+        let response = self.send(&Request { method: "PUT", url, accept: None, body })?;
+        self.expect(response, StatusCode::CREATED).map(drop)
+    }
+
+    /// A place that may be one of the registry's own, and has to be as safe as that.
+    fn absolute(&self, place: &str) -> Result<String> {
+        let root = self.base.split("/v2/").next().unwrap_or_default();
+        match place {
+            place if place.starts_with('/') => Ok(format!("{root}{place}")),
+            place if place.starts_with(&format!("{root}/")) || place.starts_with("https://") => {
+                Ok(place.to_owned())
+            }
+            _ => Err(self.failed("it wants to be sent elsewhere what it was asked to keep")),
+        }
+    }
+
+    /// Sends a request, a second time with a token if the registry wants one.
+    fn send(&mut self, request: &Request<'_>) -> Result<Response<Body>> {
+        let response = self.send_once(request)?;
+        if response.status() != StatusCode::UNAUTHORIZED || self.authorization.is_some() {
+            return Ok(response);
+        }
+        let challenge = response.headers().get("www-authenticate").and_then(|value| value.to_str().ok());
+        let challenge = challenge.unwrap_or_default().to_owned();
+        self.authorization = Some(self.authorize(&challenge)?);
+        self.send_once(request)
+    }
+
+    fn send_once(&self, request: &Request<'_>) -> Result<Response<Body>> {
+        let mut built = ureq::http::Request::builder().method(request.method).uri(&request.url);
+        if let Some(accept) = request.accept {
+            built = built.header("accept", accept);
+        }
+        // What was given for the registry is the registry's alone.
+        let root = self.base.split("/v2/").next().unwrap_or_default();
+        if let Some(authorization) = self.authorization.as_ref().filter(|_| request.url.starts_with(root)) {
+            built = built.header("authorization", authorization);
+        }
+        let sent = match request.body {
+            Some((media_type, bytes)) => {
+                let built = built.header("content-type", media_type).body(bytes);
+                built.map_err(|error| self.failed(error)).map(|request| self.agent.run(request))
+            }
+            None => built.body(()).map_err(|error| self.failed(error)).map(|request| self.agent.run(request)),
+        };
+        sent?.map_err(|error| {
+            Error::new(Kind::Unavailable, format!("{} does not answer: {error}", self.of.host))
+        })
+    }
+
+    /// What the registry wants to see, by its challenge: <https://distribution.github.io/distribution/spec/auth/token/>.
+    fn authorize(&self, challenge: &str) -> Result<String> {
+        let basic = self.credentials();
+        if let Some((kind, _)) = challenge.split_once(' ')
+            && kind.eq_ignore_ascii_case("basic")
+        {
+            return basic.ok_or_else(|| self.nobody());
+        }
+        let field = |name: &str| {
+            let (_, rest) = challenge.split_once(&format!("{name}=\""))?;
+            rest.split_once('"').map(|(value, _)| value)
+        };
+        let realm = field("realm").ok_or_else(|| self.nobody())?;
+        if !(realm.starts_with("https://") || self.of.is_local()) {
+            return Err(self.failed("it wants a password to be sent without encryption"));
+        }
+        let scope = format!("repository:{}:{}", self.of.repository, self.actions);
+        let mut request = self.agent.get(realm).query("scope", scope);
+        if let Some(service) = field("service") {
+            request = request.query("service", service);
+        }
+        if let Some(basic) = &basic {
+            request = request.header("authorization", basic);
+        }
+        let response = request.call().map_err(|error| self.failed(error))?;
+        if response.status() != StatusCode::OK {
+            return Err(self.nobody());
+        }
+        #[derive(Deserialize)]
+        struct Token {
+            #[serde(alias = "access_token")]
+            token: String,
+        }
+        let token = self.read(response, TOKEN_BYTES)?;
+        let Token { token } =
+            serde_json::from_slice(&token).map_err(|_| self.failed("its token cannot be read"))?;
+        Ok(format!("Bearer {token}"))
+    }
+
+    /// What `docker login` and its like have kept for this registry.
+    fn credentials(&self) -> Option<String> {
+        match docker_credential::get_credential(&self.of.host).ok()? {
+            DockerCredential::UsernamePassword(user, password) => {
+                Some(format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
+            }
+            DockerCredential::IdentityToken(_) => None,
+        }
+    }
+
+    fn nobody(&self) -> Error {
+        let message = format!(
+            "{} does not let {} be used without a login, or not by whose there is",
+            self.of.host, self.of.repository
+        );
+        Error::new(Kind::NoPermission, message)
+            .help(format!("log in, such as with `docker login {}`", self.of.host))
+    }
+
+    fn expect(&self, response: Response<Body>, wanted: StatusCode) -> Result<Response<Body>> {
+        let status = response.status();
+        if status == wanted {
+            return Ok(response);
+        }
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return Err(self.nobody());
+        }
+        if status == StatusCode::NOT_FOUND {
+            return Err(Error::new(Kind::NoInput, format!("there is no {} in the registry", self.of)));
+        }
+        let reason = self.read(response, REASON_BYTES).unwrap_or_default();
+        Err(self.failed(format!("{status}: {}", String::from_utf8_lossy(&reason).trim())))
+    }
+
+    fn read(&self, response: Response<Body>, most: u64) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let body = response.into_body().into_reader();
+        body.take(most + 1).read_to_end(&mut bytes).map_err(|error| self.failed(error))?;
+        if bytes.len() as u64 > most {
+            return Err(self.failed(format!("it gives more than {most} bytes")));
+        }
+        Ok(bytes)
+    }
+
+    fn failed(&self, why: impl std::fmt::Display) -> Error {
+        Error::new(Kind::Unavailable, format!("the registry {} cannot be used: {why}", self.of.host))
+    }
+}
