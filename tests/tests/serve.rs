@@ -299,7 +299,8 @@ fn what_is_too_much_is_refused_and_written_down() {
 /// What a policy demands of plugins, before anything is compiled.
 #[test]
 fn a_plugin_that_is_not_what_the_policy_demands_is_refused() {
-    let Some(top) = plugin("top") else { return };
+    // It says no version.
+    let Some(behaved) = plugin("hostile/well_behaved") else { return };
     let pinned = "unsigned = true\ndigests = [\"sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"]";
     for (demands, code) in
         [("", "unsigned"), (pinned, "digest"), ("unsigned = true\nversions = true", "older")]
@@ -307,11 +308,11 @@ fn a_plugin_that_is_not_what_the_policy_demands_is_refused() {
         // The first tenant's, and not the others'.
         let daemon = Daemon::start(None, &POLICY.replacen("unsigned = true", demands, 1));
         let config = daemon.write("tables.toml", &(table("t", "") + &slow()));
-        let path = top.to_str().expect("a plain path");
+        let path = behaved.to_str().expect("a plain path");
         let output = daemon.weir(A, &["start", path, "-c", &config]);
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(77), "{error}");
-        assert!(error.contains(&format!("\n  {code}: plugin `top`: ")), "{error}");
+        assert!(error.contains(&format!("\n  {code}: plugin `well_behaved`: ")), "{error}");
         assert_eq!(daemon.audit().pop().expect("a line")["result"][0], code);
         assert!(daemon.weir(B, &["start", path, "-c", &config]).status.success());
         daemon.stop();
@@ -379,6 +380,59 @@ fn a_plugin_is_replaced_while_its_tables_count_on() {
         job(&status, "a", "job").expect("the job is there")["plugins"].as_array().expect("plugins").clone();
     assert_eq!(plugins.len(), 1, "{plugins:?}");
     assert_eq!(plugins[0]["plugin"], "top");
+    daemon.stop();
+}
+
+#[test]
+fn a_version_that_asks_for_more_waits_until_that_is_granted() {
+    let Some(top) = plugin("top") else { return };
+    let daemon = Daemon::start(None, POLICY);
+    let deadline = if emulated() { "5s" } else { "1s" };
+    let version = |number: u32, more: &str| {
+        let manifest = format!(
+            "name = \"top\"\nversion = \"{number}.0.0\"\nlimits = {{ deadline = \"{deadline}\" }}\n{}{more}",
+            table("t", "")
+        );
+        let manifest = daemon.write(&format!("plugin{number}.toml"), &manifest);
+        let packed = daemon.write(&format!("top{number}.wasm"), "");
+        let top = top.to_str().expect("a plain path");
+        let output = daemon.weir(0, &["plugin", "pack", top, "--manifest", &manifest, "-o", &packed]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        packed
+    };
+    let start = |plugin: &str| daemon.weir(A, &["start", plugin, "--name", "job"]);
+    // It brings its table itself.
+    let output = start(&version(1, ""));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let caller = Caller::start(A);
+    let more = table("more", "")
+        .replace("raw_syscalls:sys_enter", "syscalls:sys_exit_read")
+        .replace("args.id", "args.ret");
+    let output = start(&version(2, &more));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(77), "{error}");
+    assert!(error.contains("waits until the policy grants it"), "{error}");
+    assert!(error.contains("\n  probe: table `more`: tracepoint:syscalls:sys_exit_read"), "{error}");
+    let status = daemon.status(A);
+    let waits = |status: &Value| job(status, "a", "job").expect("it goes on")["waits"].clone();
+    assert_eq!(waits(&status)[0][0], "probe", "{status}");
+    let has_more =
+        |status: &Value| job(status, "a", "job").is_some_and(|job| account(job, "table", "more").is_some());
+    assert!(!has_more(&status));
+    let line = daemon.audit().pop().expect("a line for each refusal");
+    assert_eq!(line["result"][0], "probe", "{line}");
+
+    // Another policy that does not grant it either changes nothing, and one that does begins it.
+    daemon.write("policy.toml", &POLICY.replace("tables = 3", "tables = 4"));
+    daemon.reload();
+    daemon.wait_for("it is asked for again", |_| daemon.audit().len() > 2);
+    assert!(!has_more(&daemon.status(A)));
+    daemon.write("policy.toml", &POLICY.replace("sys_enter_*", "sys_*"));
+    daemon.reload();
+    let status = daemon.wait_for("the new version is there", has_more);
+    assert_eq!(waits(&status).as_array().map(Vec::len), Some(0), "{status}");
+    let made = caller.end();
+    wait_for_events(&daemon, "a", "job", made);
     daemon.stop();
 }
 

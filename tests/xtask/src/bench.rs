@@ -10,7 +10,7 @@ use crate::{plugins, tools};
 pub(crate) fn run(yes: bool) -> Result<()> {
     let privilege = Privilege::here().context("the benchmark traces: it needs root, and there is no sudo")?;
     tools::ensure(tools::BENCH, yes)?;
-    plugins::build()?;
+    plugins::build(&crate::cargo::weir()?)?;
     privilege.mount_tracefs()?;
     let mut build = cargo();
     // All packages, so that dependencies have the features that they have in every other build. The command is for the

@@ -78,6 +78,17 @@ pub(crate) fn artifacts(mut build: Command) -> Result<Vec<Artifact>> {
     Ok(artifacts)
 }
 
+/// The command, as it is built for tests.
+pub(crate) fn weir() -> Result<PathBuf> {
+    let mut build = cargo();
+    build.args(["build", "--workspace", "--bins"]);
+    let built = artifacts(build)?;
+    // The library has the same name, and no executable.
+    let weir =
+        built.into_iter().filter(|artifact| artifact.name == "weir").find_map(|artifact| artifact.executable);
+    weir.context("cargo built no weir")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

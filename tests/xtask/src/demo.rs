@@ -24,7 +24,7 @@ pub(crate) fn run() -> Result<()> {
     // The library has the same name, and no executable.
     let mut weir = built.iter().filter(|artifact| artifact.name == "weir");
     let weir = weir.find_map(|artifact| artifact.executable.as_ref()).context("cargo built no weir")?;
-    plugins::build()?;
+    plugins::build(weir)?;
 
     let live = ["run", "-c", CONFIG, "--duration", "10s"];
     if try_run(Command::new(weir).args(live))? {

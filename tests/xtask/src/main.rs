@@ -10,6 +10,7 @@ mod apt;
 mod bench;
 mod cargo;
 mod demo;
+mod languages;
 mod live;
 mod not_run;
 mod plugins;
@@ -76,7 +77,7 @@ fn run(args: &Args) -> Result<()> {
     setup::compilers(args.yes)?;
     match &args.task {
         Task::Setup => Ok(()),
-        Task::Plugins => plugins::build().map(drop),
+        Task::Plugins => plugins::run(args.yes),
         Task::Demo => demo::run(),
         Task::Test => test::run(args.yes),
         Task::Vm { kernels, tests, arguments } => vm::run_alone(kernels, tests, arguments, args.yes),

@@ -1,23 +1,38 @@
-//! Plugins and hostile guests, from Rust to components.
+//! Plugins and hostile guests: those in Rust all at once, by cargo, and those in other languages each by `weir plugin`, as
+//! anybody builds them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use weir_toolchain::{Target, Toolchain};
 use wit_component::ComponentEncoder;
 
 use crate::cargo::{Artifact, artifacts};
-use crate::step::{root, say, target};
+use crate::languages::{Languages, new_project};
+use crate::step::{self, output, root, say, target};
 
 /// The packages: each plugin is a library; each attack is an example of one package.
 const PLUGINS: &str = "weir-plugin-*";
 const HOSTILE: &str = "weir-hostile";
 const HOSTILE_FOLDER: &str = "tests/hostile";
 
-/// Builds what is not up to date, into `target/plugins/<name>.wasm` and `target/plugins/hostile/<name>.wasm`,
-/// and returns that folder.
-pub(crate) fn build() -> Result<PathBuf> {
+/// Plugins that ship, and are in other languages.
+const OTHERS: [&str; 5] = ["errno-watch", "noisy-neighbour", "digest", "anomaly", "heatmap"];
+/// In each, there is a new project and the conformance plugin.
+const LANGUAGES: [&str; 7] = ["rust", "c", "go", "javascript", "typescript", "python", "zig"];
+
+/// Builds them all.
+pub(crate) fn run(yes: bool) -> Result<()> {
+    let weir = crate::cargo::weir()?;
+    build(&weir)?;
+    build_others(&weir, &Languages::ensure(yes)?)
+}
+
+/// Builds those in Rust that are not up to date, into `target/plugins/<name>.wasm` and
+/// `target/plugins/hostile/<name>.wasm`, and returns that folder.
+pub(crate) fn build(weir: &Path) -> Result<PathBuf> {
     let toolchain = Toolchain::find(Target::Wasm, &target().join("xtask/trial"))?;
     say(format_args!("building plugins with {toolchain}"));
     // A folder of its own: this compiler may be another one than the host's, and each would undo what the
@@ -38,6 +53,15 @@ pub(crate) fn build() -> Result<PathBuf> {
         let component = folder.join(name).with_extension("wasm");
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         componentize(module, &component)?;
+        let manifest = artifact.package.join("plugin.toml");
+        if manifest.exists() {
+            let pack = ["plugin", "pack", "--manifest"];
+            output(Command::new(weir).args(pack).arg(&manifest).arg(&component).arg("-o").arg(&component))?;
+            // Where its own tests look for it.
+            let own = artifact.package.join("build");
+            fs::create_dir_all(&own).with_context(|| own.display().to_string())?;
+            fs::copy(&component, own.join(component.file_name().context("a file has a name")?))?;
+        }
         built += 1;
     }
     if built == 0 {
@@ -45,6 +69,37 @@ pub(crate) fn build() -> Result<PathBuf> {
     }
     say(format_args!("{built} plugins and hostile guests are in {}", plugins.display()));
     Ok(plugins)
+}
+
+/// Builds those in other languages, and in all languages what a new project is and what reads everything that there is, into
+/// `target/plugins` and `target/plugins/conformance`.
+pub(crate) fn build_others(weir: &Path, languages: &Languages) -> Result<()> {
+    let (plugins, new) = (target().join("plugins"), target().join("new"));
+    for name in OTHERS {
+        languages.build(
+            weir,
+            &root().join("plugins").join(name),
+            &plugins.join(name).with_extension("wasm"),
+        )?;
+    }
+    for language in LANGUAGES {
+        let project = new_project(weir, &new, language)?;
+        let conformance = plugins.join("conformance");
+        languages.build(weir, &project, &conformance.join(format!("first-{language}.wasm")))?;
+        let tally = root().join("tests/conformance").join(language);
+        languages.build(weir, &tally, &conformance.join(format!("tally-{language}.wasm")))?;
+    }
+    Ok(())
+}
+
+/// Runs every plugin's own tests, those of new projects too.
+pub(crate) fn test(weir: &Path) -> Result<()> {
+    let plugins = fs::read_dir(root().join("plugins"))?.filter_map(|entry| Some(entry.ok()?.path()));
+    let new = LANGUAGES.map(|language| target().join("new").join(format!("first-{language}")));
+    for project in plugins.filter(|project| project.join("tests").is_dir()).chain(new) {
+        step::run(Command::new(weir).args(["plugin", "test", "--no-build"]).arg(project))?;
+    }
+    Ok(())
 }
 
 /// The core module of a library that is meant for Wasm.

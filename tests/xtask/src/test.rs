@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::cargo::cargo;
+use crate::languages::Languages;
 use crate::live::Build;
 use crate::not_run::NotRun;
 use crate::step::{self, output, root, say};
@@ -18,8 +19,14 @@ pub(crate) fn run(yes: bool) -> Result<()> {
         step::run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))?;
     }
     let build = Build::debug()?;
-    plugins::build()?;
-    step::run(cargo().args(["test", "--workspace", "--exclude", "weir-tests"]))?;
+    let languages = Languages::ensure(yes)?;
+    plugins::build(&build.weir)?;
+    plugins::build_others(&build.weir, &languages)?;
+    let mut tests = cargo();
+    tests.env("WEIR_PYTHON", languages.python());
+    step::run(tests.args(["test", "--workspace", "--exclude", "weir-tests"]))?;
+    plugins::test(&build.weir)?;
+    languages.test()?;
     build.test(&mut not_run)?;
     vm::run(&build, &[], &[], yes, &mut not_run)?;
     not_run.end()

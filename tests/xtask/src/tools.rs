@@ -35,6 +35,14 @@ pub(crate) const BENCH: &[Tool] = &[
     Tool { name: "bpftrace", package: "bpftrace" },
 ];
 
+/// For plugins in other languages, and for shipping them.
+pub(crate) const LANGUAGES: &[Tool] = &[
+    Tool { name: "clang-22", package: "clang-22" },
+    Tool { name: "wasm-ld-22", package: "lld-22" },
+    Tool { name: "npm", package: "npm" },
+    Tool { name: "docker-registry", package: "docker-registry" },
+];
+
 /// Installs those that are missing, if that is allowed.
 pub(crate) fn ensure(tools: &[Tool], yes: bool) -> Result<()> {
     let missing: Vec<_> = tools.iter().filter(|tool| !tool.is_here()).collect();

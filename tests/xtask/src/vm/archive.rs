@@ -16,7 +16,15 @@ use crate::step::{output, quote, root, say, target};
 pub(super) const MARK: &str = "weir-vm: ";
 
 /// Files of the project, or folders of them, that tests read.
-const DATA: [&str; 4] = ["docs/recipes", "target/plugins", "plugins/demo.toml", "plugins/demo.weir"];
+/// Plugins in other languages are as large as all else together, and are tested where they are built.
+const DATA: [&str; 6] = [
+    "docs/recipes",
+    "target/plugins/top.wasm",
+    "target/plugins/latency-slo.wasm",
+    "target/plugins/hostile",
+    "plugins/demo.toml",
+    "plugins/demo.weir",
+];
 
 /// Packs it, and returns the archive. The tests are run with these arguments.
 pub(super) fn pack(build: &Build, arguments: &[String]) -> Result<PathBuf> {

@@ -23,7 +23,7 @@ use crate::{plugins, tools};
 pub(crate) fn run_alone(kernels: &[Kernel], tests: &[String], arguments: &[String], yes: bool) -> Result<()> {
     let mut build = Build::debug()?;
     build.keep(tests)?;
-    plugins::build()?;
+    plugins::build(&build.weir)?;
     let mut not_run = NotRun::default();
     run(&build, kernels, arguments, yes, &mut not_run)?;
     not_run.end()
