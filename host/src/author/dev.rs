@@ -1,6 +1,5 @@
 //! `weir plugin dev`: edit, look, edit.
 
-use std::fs;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -28,7 +27,7 @@ pub(super) fn dev(folder: &Path, recording: Option<&Path>, fast: bool) -> Result
         let project = Project::open(folder)?;
         let recording = match recording {
             Some(recording) => recording.to_owned(),
-            None => first(&project.tests())?,
+            None => first(&project)?,
         };
         let since = project.changed()?;
         let mut cut = Cut::No;
@@ -75,11 +74,9 @@ fn look(project: &Project, since: SystemTime, signals: &Signals, until: Option<I
     }
 }
 
-fn first(tests: &Path) -> Result<PathBuf> {
-    let entries = fs::read_dir(tests).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-    let recordings = entries.filter(|path| path.extension().is_some_and(|extension| extension == "weir"));
-    recordings.min().ok_or_else(|| {
-        Error::new(Kind::NoInput, format!("there is no recording in {}", tests.display()))
+fn first(project: &Project) -> Result<PathBuf> {
+    project.recordings().into_iter().next().ok_or_else(|| {
+        Error::new(Kind::NoInput, format!("there is no recording in {}", project.tests().display()))
             .help("name one with --recording; `weir record … -o x.weir` makes one")
     })
 }

@@ -63,23 +63,18 @@ pub(super) fn test(folder: &Path, update: bool, build: bool) -> Result<()> {
 
 /// The recordings of a project, in the order of their names.
 fn cases(project: &Project) -> Result<Vec<Case>> {
-    let folder = project.tests();
     let mut cases = Vec::new();
-    for entry in fs::read_dir(&folder).into_iter().flatten() {
-        let recording = entry?.path();
-        if recording.extension().is_none_or(|extension| extension != "weir") {
-            continue;
-        }
+    for recording in project.recordings() {
         let name = recording.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let settings = recording.with_extension("toml");
         let options = if settings.exists() { options(&settings)? } else { BTreeMap::new() };
         cases.push(Case { name, expected: recording.with_extension("jsonl"), recording, options });
     }
     if cases.is_empty() {
-        return Err(Error::new(Kind::NoInput, format!("there are no recordings in {}", folder.display()))
+        let message = format!("there are no recordings in {}", project.tests().display());
+        return Err(Error::new(Kind::NoInput, message)
             .help("`weir record --plugin build/NAME.wasm -o tests/first.weir` makes one"));
     }
-    cases.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(cases)
 }
 

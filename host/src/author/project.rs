@@ -64,6 +64,11 @@ impl Project {
         self.folder.join("tests")
     }
 
+    /// What it is tested on; nothing, if there is no such folder.
+    pub(super) fn recordings(&self) -> Vec<PathBuf> {
+        files(&self.tests(), "weir").unwrap_or_default()
+    }
+
     /// When a source was last changed.
     pub(super) fn changed(&self) -> Result<SystemTime> {
         let (mut newest, mut files) = (SystemTime::UNIX_EPOCH, 0);
@@ -92,6 +97,15 @@ impl Project {
         }
         Ok(newest)
     }
+}
+
+/// What of a folder has this ending, in the order of the names.
+pub(super) fn files(folder: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
+    let paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    let mut files: Vec<_> =
+        paths.into_iter().filter(|path| path.extension().is_some_and(|there| there == extension)).collect();
+    files.sort_by(|a, b| a.file_stem().cmp(&b.file_stem()));
+    Ok(files)
 }
 
 /// Writes the files of a folder that is part of this binary, those that are not there like that already: their times are

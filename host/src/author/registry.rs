@@ -70,18 +70,18 @@ pub(super) fn push(plugin: &Path, to: &str) -> Result<()> {
         "component": { "exports": ["weir:plugin/analysis@0.1.0"], "imports": imports },
     });
     let config = config.to_string().into_bytes();
+    let about_config = Descriptor::of(CONFIG, &config);
     let image = json!({
         "schemaVersion": 2,
         "mediaType": MANIFEST,
-        "config": Descriptor::of(CONFIG, &config),
+        "config": about_config,
         "layers": [layer],
         "annotations": about.as_ref().map(annotations).unwrap_or_default(),
     });
     let image = image.to_string().into_bytes();
     let mut client = Client::new(&to, "pull,push")?;
-    for blob in [&bytes, &config] {
-        client.upload(blob, &Digest::of(blob))?;
-    }
+    client.upload(&bytes, &layer.digest)?;
+    client.upload(&config, &about_config.digest)?;
     client.put_manifest(tag, MANIFEST, &image)?;
     answer(&format!("pushed {}@{}\n", to.without_tag(), Digest::of(&image)))
 }

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::event::{Event, Output};
 use crate::manifest::{Given, Manifest};
 use crate::recording::Recording;
-use crate::sandbox::{Limits, OptionValue, Plugin};
+use crate::sandbox::{OptionValue, Plugin};
 use crate::sink::Sink;
 use crate::snapshot::Interval;
 
@@ -22,12 +22,7 @@ pub(super) fn replay(
     between: impl FnMut(&Interval) -> Result<bool>,
 ) -> Result<()> {
     let mut recording = Recording::open(recording)?;
-    let asked = manifest.tables.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
-    let given = Given {
-        tables: (!asked.is_empty()).then_some(asked),
-        options: manifest.settle(options)?,
-        limits: manifest.limits.or(&Limits::default()),
-    };
+    let given = Given::asked(manifest, options)?;
     let tables = given.of(&manifest.name, &recording.tables)?;
     let plugin = Plugin {
         name: manifest.name.clone(),

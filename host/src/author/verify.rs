@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::cli::{answer, read_component};
+use crate::cli::{answer, read_component, stem};
 use crate::error::{Error, Kind, Result};
 use crate::manifest;
 use crate::sandbox::{Compiler, Limits, Plugin};
@@ -21,8 +21,7 @@ pub(super) fn verify(path: &Path, keys: &[String]) -> Result<()> {
     let trusted = trust::examine(&component, &demands, None)
         .map_err(|refusal| of(Error::new(Kind::Data, refusal.to_string())))?;
     let manifest = manifest::within(&component, path)?;
-    let stem = || path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    let name = manifest.as_ref().map_or_else(stem, |manifest| manifest.name.clone());
+    let name = manifest.as_ref().map_or_else(|| stem(path), |manifest| manifest.name.clone());
     let plugin =
         Plugin { name, component, tables: Vec::new(), options: BTreeMap::new(), limits: Limits::default() };
     Compiler::alone()?.compile(plugin)?;

@@ -141,7 +141,7 @@ pub(super) fn of_file(path: Option<&Path>, added: &[PathBuf]) -> Result<(Asked, 
             files.push((name.clone(), folder.join(component)));
         }
     }
-    files.extend(added.iter().map(|path| (stem(path), path.clone())));
+    files.extend(added.iter().map(|path| (plugins::stem(path), path.clone())));
     let (uploads, components) = uploads(&files)?;
     Ok((asked(path, text), uploads, components))
 }
@@ -157,11 +157,7 @@ fn asked(path: &Path, text: String) -> Asked {
 }
 
 pub(super) fn of_plugins(added: &[PathBuf]) -> Result<(Vec<Upload>, Vec<Vec<u8>>)> {
-    uploads(&added.iter().map(|path| (stem(path), path.clone())).collect::<Vec<_>>())
-}
-
-fn stem(path: &Path) -> String {
-    path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+    uploads(&added.iter().map(|path| (plugins::stem(path), path.clone())).collect::<Vec<_>>())
 }
 
 fn uploads(files: &[(String, PathBuf)]) -> Result<(Vec<Upload>, Vec<Vec<u8>>)> {

@@ -23,7 +23,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use flow::{Flow, wait};
-pub(crate) use plugins::read as read_component;
+pub(crate) use plugins::{read as read_component, stem};
 pub(crate) use replay::play;
 pub(crate) use run::next;
 

@@ -39,18 +39,14 @@ pub(super) fn plan(config: Option<&Path>, added: &[PathBuf]) -> Result<(Config, 
         (None, [plugin, ..]) => plugin,
     };
     let text = config.map(config::read).transpose()?.unwrap_or_default();
-    let Config { interval, tables, plugins } = Config::partial(&text, path, &kernel)?;
-    let found = find(&plugins, added)?;
-    let mut config = Config { interval, tables, plugins: plugins.clone() };
+    let mut config = Config::partial(&text, path, &kernel)?;
+    let found = find(&config.plugins, added)?;
     let mut tables = manifest::Tables::new(&mut config.tables);
-    for plugin in &found {
-        let named = plugin.written.is_some_and(|written| written.tables.is_some());
-        if let Some(manifest) = plugin.manifest.as_ref().filter(|_| !named) {
-            tables.add(&plugin.name, manifest, &plugin.path, &kernel)?;
-        }
+    for Found { name, path, manifest, written, .. } in &found {
+        tables.add(name, (*written, manifest.as_ref()), path, &kernel)?;
     }
     config.has_tables(path)?;
-    let plugins = grant(found, &schemas(&config))?;
+    let plugins = grant(found, &schemas(&config.tables))?;
     Ok((config, plugins))
 }
 
@@ -87,7 +83,7 @@ fn nothing_to_do() -> Error {
 fn find<'a>(configured: &'a [PluginConfig], added: &[PathBuf]) -> Result<Vec<Found<'a>>> {
     let mut found = configured.iter().map(configured_one).collect::<Result<Vec<_>>>()?;
     for path in added {
-        let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let name = stem(path);
         if found.iter().any(|plugin| plugin.name == name) {
             return Err(Error::new(Kind::Usage, format!("there are two plugins `{name}`"))
                 .help("a plugin given by --plugin has the name of its file"));
@@ -120,6 +116,11 @@ fn grant(found: Vec<Found<'_>>, tables: &[(Arc<str>, SchemaRef)]) -> Result<Vec<
         Ok(Plugin { name, component, tables: granted, options: given.options, limits: given.limits })
     };
     found.into_iter().map(grant).collect()
+}
+
+/// The name of a plugin that nobody named.
+pub(crate) fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {

@@ -17,6 +17,7 @@ use crate::recording::Recorder;
 use crate::sandbox::{Plugin, Sandbox};
 use crate::sink::Sink;
 use crate::snapshot;
+use crate::table::TableSpec;
 
 pub(super) fn run(tracing: &Tracing, output: &Output) -> Result<()> {
     if let Some(socket) = client::instead() {
@@ -45,8 +46,8 @@ pub(super) fn record(tracing: &Tracing, asking: &[PathBuf], path: &Path) -> Resu
     Ok(())
 }
 
-pub(super) fn schemas(config: &Config) -> Vec<(Arc<str>, arrow::datatypes::SchemaRef)> {
-    config.tables.iter().map(|table| (table.name.as_str().into(), snapshot::schema(table))).collect()
+pub(super) fn schemas(tables: &[Arc<TableSpec>]) -> Vec<(Arc<str>, arrow::datatypes::SchemaRef)> {
+    tables.iter().map(|table| (table.name.as_str().into(), snapshot::schema(table))).collect()
 }
 
 /// What is traced, and for how long.
@@ -74,7 +75,7 @@ impl<'a> Trace<'a> {
         let mut selves = Selves::of(flow.sandbox());
         let mut tables = Tables::attach(&config.tables, &selves.0)?;
         let begin = Instant::now();
-        flow.start(SystemTime::now(), &schemas(config))?;
+        flow.start(SystemTime::now(), &schemas(&config.tables))?;
         let mut workload = start.go()?;
 
         let end = duration.and_then(|duration| begin.checked_add(duration));

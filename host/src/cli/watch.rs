@@ -112,7 +112,7 @@ pub(super) fn watch(watch: &Watch) -> Result<()> {
         config = Config::from_arguments(&asked, &kernel)?;
         start = Start::Held(held);
     }
-    let plugins = plugins::load_for(&watch.plugins, &schemas(&config))?;
+    let plugins = plugins::load_for(&watch.plugins, &schemas(&config.tables))?;
     let at_once: Option<fn()> = live.then_some(restore);
     let mut sink = watch.sink(live, !plugins.is_empty());
     let trace = Trace { config: &config, duration: watch.duration, start, at_once };

@@ -101,17 +101,15 @@ pub struct PluginConfig {
 impl PluginConfig {
     /// Whether these bytes are the component that is meant.
     pub(crate) fn is_meant(&self, component: &[u8]) -> Result<()> {
+        let Some(wanted) = self.digest else { return Ok(()) };
         let found = Digest::of(component);
-        match self.digest {
-            Some(wanted) if wanted != found => {
-                let (name, file) = (&self.name, self.component.display());
-                let message =
-                    format!("plugin {name}: {file} is {found}, and the configuration wants {wanted}");
-                Err(Error::new(Kind::Data, message)
-                    .help("if the file is the one that is meant, put its digest into the configuration"))
-            }
-            _ => Ok(()),
+        if found == wanted {
+            return Ok(());
         }
+        let (name, file) = (&self.name, self.component.display());
+        let message = format!("plugin {name}: {file} is {found}, and the configuration wants {wanted}");
+        Err(Error::new(Kind::Data, message)
+            .help("if the file is the one that is meant, put its digest into the configuration"))
     }
 }
 

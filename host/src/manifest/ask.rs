@@ -34,10 +34,19 @@ impl Given {
         let Some(manifest) = manifest else {
             return Ok(Self { tables, options, limits: limits.or(&Limits::default()) });
         };
-        let options = manifest.settle(&options).map_err(|error| error.context(format!("plugin {plugin}")))?;
-        let limits = limits.or(&manifest.limits.or(&Limits::default()));
-        let asked = manifest.tables.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
-        Ok(Self { tables: tables.or((!asked.is_empty()).then_some(asked)), options, limits })
+        let asked =
+            Self::asked(manifest, &options).map_err(|error| error.context(format!("plugin {plugin}")))?;
+        Ok(Self { tables: tables.or(asked.tables), limits: limits.or(&asked.limits), ..asked })
+    }
+
+    /// What a manifest asks for, with these options.
+    pub(crate) fn asked(manifest: &Manifest, options: &BTreeMap<String, OptionValue>) -> Result<Self> {
+        let tables = manifest.tables.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        Ok(Self {
+            tables: (!tables.is_empty()).then_some(tables),
+            options: manifest.settle(options)?,
+            limits: manifest.limits.or(&Limits::default()),
+        })
     }
 
     /// Of the tables that there are, its own.
@@ -72,15 +81,19 @@ impl<'a> Tables<'a> {
         Self { own: tables.len(), tables }
     }
 
-    /// Adds what a plugin's manifest asks for and is not there. A table of the operator takes the place of one that is asked
-    /// for by the same name: so it can be narrowed, or given more room.
+    /// Adds what a plugin's manifest asks for and is not there, unless it is written which tables the plugin sees. A table of
+    /// the operator takes the place of one that is asked for by the same name: so it can be narrowed, or given more room.
     pub(crate) fn add(
         &mut self,
         plugin: &str,
-        manifest: &Manifest,
+        (written, manifest): (Option<&PluginConfig>, Option<&Manifest>),
         path: &Path,
         kernel: &Kernel,
     ) -> Result<()> {
+        let Some(manifest) = manifest.filter(|_| written.is_none_or(|written| written.tables.is_none()))
+        else {
+            return Ok(());
+        };
         for wanted in manifest.resolve(path, kernel)? {
             let there = self.tables.iter().position(|table| table.name == wanted.name);
             match there.map(|at| (at < self.own, &self.tables[at])) {

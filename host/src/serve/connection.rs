@@ -366,12 +366,9 @@ pub(super) fn plugin(
     written.map_or(Ok(()), |written| written.is_meant(&component))?;
     let manifest = manifest::within(&component, path)?;
     let mut given = manifest::Given::new(&name, written, manifest.as_ref())?;
-    match (tables, manifest) {
-        (None, _) => given.tables = None,
-        (Some(tables), Some(manifest)) if written.is_none_or(|written| written.tables.is_none()) => {
-            tables.add(&name, &manifest, path, kernel)?;
-        }
-        _ => (),
+    match tables {
+        Some(tables) => tables.add(&name, (written, manifest.as_ref()), path, kernel)?,
+        None => given.tables = None,
     }
     Ok(WantedPlugin::new(name, component, given))
 }

@@ -143,7 +143,8 @@ pub(crate) fn serve(options: &Options) -> Result<()> {
                 Ok((policy, own)) => {
                     engine.policy = policy;
                     own.map_or(Ok(()), |wanted| begin_own(&line, wanted))?;
-                    begin_waiting(&line, engine.waiting())?;
+                    // What the last one did not grant is asked for again.
+                    begin_all(&line, engine.waiting())?;
                 }
                 Err(error) => say(&format!("what was running goes on: {error}")),
             }
@@ -225,29 +226,21 @@ fn reread(options: &Options, interval: Duration) -> Result<(Policy, Option<Wante
 /// Begins the job of the daemon's own configuration, or changes it to what that says now.
 fn begin_own(line: &Line, wanted: Wanted) -> Result<()> {
     let peer = Peer { pid: std::process::id(), uid: 0, gids: Vec::new(), cgroup: None };
-    let line = line.clone();
-    // Plugins take seconds to compile.
-    let begin = move || {
-        if let Err(why) = begin(&line, peer, wanted) {
-            say(&format!("{CONFIGURATION}: {why}"));
-        }
-    };
-    std::thread::Builder::new().name("weir-configure".to_owned()).spawn(begin)?;
-    Ok(())
+    begin_all(line, vec![(peer, wanted)])
 }
 
-/// Asks again for what a policy did not grant, for there is another one.
-fn begin_waiting(line: &Line, waiting: Vec<(Peer, Wanted)>) -> Result<()> {
+/// Begins jobs for nobody, one after the other, and says what went wrong. Plugins take seconds to compile.
+fn begin_all(line: &Line, jobs: Vec<(Peer, Wanted)>) -> Result<()> {
     let line = line.clone();
-    let ask = move || {
-        for (peer, wanted) in waiting {
+    let begin_each = move || {
+        for (peer, wanted) in jobs {
             let name = wanted.name.clone().unwrap_or_default();
             if let Err(why) = begin(&line, peer, wanted) {
                 say(&format!("{name}: {why}"));
             }
         }
     };
-    std::thread::Builder::new().name("weir-waiting".to_owned()).spawn(ask)?;
+    std::thread::Builder::new().name("weir-begin".to_owned()).spawn(begin_each)?;
     Ok(())
 }
 

@@ -12,7 +12,9 @@ use crate::error::{Error, Kind, Result};
 use crate::manifest::Language;
 
 /// What plugins are.
-const WORLD: &str = "plugin";
+pub(super) const WORLD: &str = "plugin";
+/// What stands for WASI's first preview.
+const PREVIEW1: &str = "preview1";
 /// Where Go's bindings are, as the SDK imports them.
 const GO_PACKAGE: &str = "github.com/weir-tracing/weir/plugin-sdk/go/sdk/bindings";
 
@@ -38,19 +40,14 @@ pub(super) fn write(project: &Project) -> Result<()> {
 
 /// Puts a world's description into a module that was compiled without one.
 pub(super) fn embed(mut module: Vec<u8>, world: &str) -> anyhow::Result<Vec<u8>> {
-    let mut resolve = Resolve::default();
-    let mut package = resolve.push_str("weir.wit", text("wit/weir.wit")?)?;
-    if world != WORLD {
-        package = resolve.push_str("preview1.wit", text("wasi/preview1.wit")?)?;
-    }
-    let world = resolve.select_world(&[package], Some(world))?;
+    let (resolve, world) = interface(world)?;
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)?;
     Ok(module)
 }
 
 /// What stands for WASI's first preview.
 pub(super) fn preview1() -> Result<Vec<u8>> {
-    let adapter = || embed(wat::parse_str(text("wasi/preview1.wat")?)?, "preview1");
+    let adapter = || embed(wat::parse_str(text("wasi/preview1.wat")?)?, PREVIEW1);
     adapter().map_err(failed)
 }
 
@@ -61,21 +58,21 @@ fn text(path: &str) -> anyhow::Result<&'static str> {
 }
 
 fn generate(mut generator: Box<dyn WorldGenerator>, folder: &Path) -> Result<()> {
-    let (mut resolve, world) = interface()?;
+    let (mut resolve, world) = interface(WORLD).map_err(failed)?;
     let mut files = Files::default();
     generator.generate(&mut resolve, world, &mut files).map_err(failed)?;
     files.iter().try_for_each(|(name, content)| write_file(&folder.join(name), content))
 }
 
-/// The interface, as this build of Weir speaks it.
-fn interface() -> Result<(Resolve, WorldId)> {
-    let interface = || {
-        let mut resolve = Resolve::default();
-        let package = resolve.push_str("weir.wit", text("wit/weir.wit")?)?;
-        let world = resolve.select_world(&[package], Some(WORLD))?;
-        Ok((resolve, world))
-    };
-    interface().map_err(failed)
+/// The interface, as this build of Weir speaks it, for plugins or for what stands for WASI.
+fn interface(world: &str) -> anyhow::Result<(Resolve, WorldId)> {
+    let mut resolve = Resolve::default();
+    let mut package = resolve.push_str("weir.wit", text("wit/weir.wit")?)?;
+    if world == PREVIEW1 {
+        package = resolve.push_str("preview1.wit", text("wasi/preview1.wit")?)?;
+    }
+    let world = resolve.select_world(&[package], Some(world))?;
+    Ok((resolve, world))
 }
 
 fn failed(error: anyhow::Error) -> Error {

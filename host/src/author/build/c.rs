@@ -1,11 +1,10 @@
 //! C: clang, without a library but the SDK's own.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::super::project::Project;
+use super::super::project::{Project, files};
+use super::Made;
 use super::tool::{self, Tool};
-use super::{Made, sources};
 use crate::error::Result;
 
 /// Debian's packages have a version in their names; 16 is the oldest that is tried.
@@ -31,7 +30,7 @@ const CLANG: Tool = Tool {
 
 /// How the target is compiled for. Copies have to be instructions, which the SDK's own memcpy is made of; a stack that comes
 /// first in memory is not overrun unnoticed.
-pub(super) const TARGET: [&str; 4] =
+const TARGET: [&str; 4] =
     ["--target=wasm32-unknown-unknown", "-mbulk-memory", "-msign-ext", "-mnontrapping-fptoint"];
 /// Lines are what a fault is told by where a plugin is tested.
 const COMPILE: [&str; 9] = [
@@ -56,12 +55,8 @@ pub(super) fn build(project: &Project) -> Result<Made> {
         clang.arg("-I").arg(folder);
     }
     clang.args(LINK).arg("-o").arg(&module);
-    clang.args(c_files(&project.folder.join("src"))?).args(c_files(&sdk)?);
+    clang.args(files(&project.folder.join("src"), "c")?).args(files(&sdk, "c")?);
     clang.arg(bindings.join("plugin.c")).arg(bindings.join("plugin_component_type.o"));
     tool::run(&mut clang)?;
     Ok(Made::Module { bytes: std::fs::read(module)?, adapter: None })
-}
-
-fn c_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    sources(folder, "c")
 }

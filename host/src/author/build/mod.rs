@@ -10,7 +10,7 @@ mod rust;
 mod tool;
 mod zig;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::component;
 use super::project::{Project, part, write, write_file};
@@ -53,19 +53,6 @@ pub(super) fn build(project: &Project) -> Result<PathBuf> {
     std::fs::File::options().append(true).open(&plugin)?.set_modified(std::time::SystemTime::now())?;
     say("built", &format_args!("{} ({} KiB)", plugin.display(), packed.len().div_ceil(1024)));
     Ok(plugin)
-}
-
-/// The files of a folder with this ending, in the order of their names.
-fn sources(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|there| there == extension) {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 /// Nothing has changed since: no source, and not this program, which brings the SDK.

@@ -25,6 +25,8 @@ const REASON_BYTES: u64 = 1 << 10;
 pub(super) struct Client<'a> {
     agent: Agent,
     of: &'a Reference,
+    /// The registry, and below it the repository.
+    root: String,
     base: String,
     /// What the requests are for: `pull` or `pull,push`.
     actions: &'static str,
@@ -46,8 +48,9 @@ impl<'a> Client<'a> {
         let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE));
         // What a registry redirects to is a store of blobs, which has no business with what it was told.
         let agent = config.redirect_auth_headers(ureq::config::RedirectAuthHeaders::Never).build().into();
-        let base = format!("{scheme}://{}/v2/{}", of.host, of.repository);
-        Ok(Self { agent, of, base, actions, authorization: None })
+        let root = format!("{scheme}://{}/", of.host);
+        let base = format!("{root}v2/{}", of.repository);
+        Ok(Self { agent, of, root, base, actions, authorization: None })
     }
 
     pub(super) fn manifest(&mut self, accept: &str, most: u64) -> Result<Vec<u8>> {
@@ -63,7 +66,7 @@ impl<'a> Client<'a> {
     }
 
     /// Uploads a blob, if the registry does not have it.
-    pub(super) fn upload(&mut self, bytes: &[u8], digest: &Digest) -> Result<()> {
+    pub(super) fn upload(&mut self, bytes: &[u8], digest: &str) -> Result<()> {
         let url = format!("{}/blobs/{digest}", self.base);
         if self.send(&Request { method: "HEAD", url, accept: None, body: None })?.status() == StatusCode::OK {
             return Ok(());
@@ -95,13 +98,12 @@ impl<'a> Client<'a> {
 
     /// A place that may be one of the registry's own, and has to be as safe as that.
     fn absolute(&self, place: &str) -> Result<String> {
-        let root = self.base.split("/v2/").next().unwrap_or_default();
-        match place {
-            place if place.starts_with('/') => Ok(format!("{root}{place}")),
-            place if place.starts_with(&format!("{root}/")) || place.starts_with("https://") => {
-                Ok(place.to_owned())
-            }
-            _ => Err(self.failed("it wants to be sent elsewhere what it was asked to keep")),
+        if let Some(path) = place.strip_prefix('/') {
+            return Ok(format!("{}{path}", self.root));
+        }
+        match place.starts_with(&self.root) || place.starts_with("https://") {
+            true => Ok(place.to_owned()),
+            false => Err(self.failed("it wants to be sent elsewhere what it was asked to keep")),
         }
     }
 
@@ -123,8 +125,9 @@ impl<'a> Client<'a> {
             built = built.header("accept", accept);
         }
         // What was given for the registry is the registry's alone.
-        let root = self.base.split("/v2/").next().unwrap_or_default();
-        if let Some(authorization) = self.authorization.as_ref().filter(|_| request.url.starts_with(root)) {
+        if let Some(authorization) =
+            self.authorization.as_ref().filter(|_| request.url.starts_with(&self.root))
+        {
             built = built.header("authorization", authorization);
         }
         let sent = match request.body {
