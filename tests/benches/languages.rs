@@ -7,16 +7,13 @@
 )]
 
 use std::collections::BTreeMap;
-use std::hint::black_box;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt64Array};
-use arrow::datatypes::UInt64Type;
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use arrow::array::RecordBatch;
 use weir::sandbox::{Limits, OptionValue, Plugin, Room, Sandbox};
-use weir::snapshot::{Coverage, Interval, Snapshot, schema};
+use weir::snapshot::{Coverage, Interval, Snapshot};
+use weir_tests::native::{from_another_processor, median, rows};
 
 const LANGUAGES: [&str; 7] = ["rust", "c", "zig", "go", "javascript", "typescript", "python"];
 const ROUNDS: u64 = 31;
@@ -30,7 +27,7 @@ fn main() -> std::process::ExitCode {
         return code;
     }
     let sizes = SIZES.map(rows);
-    let native = sizes.each_ref().map(natively);
+    let native = sizes.each_ref().map(|rows| from_another_processor(rows, ROUNDS));
     println!(
         "sums of three columns and the ten biggest rows of one, natively: {:.0} and {:.0} us",
         native[0], native[1]
@@ -74,83 +71,6 @@ fn plugin_file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/plugins").join(name).with_extension("wasm")
 }
 
-/// Numbers without order, from a generator by Marsaglia (xorshift).
-fn rows(count: usize) -> RecordBatch {
-    let table = weir_tests::tables(
-        "[tables.t]\non = \"tp_btf:sys_enter\"\nby = { id = \"args.id\" }\nshow = { a = \"count()\", b = \"count()\", c = \"count()\" }",
-    );
-    let mut state = 1u64;
-    let mut random = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state % 1_000_000_000
-    };
-    let mut numbers = || -> ArrayRef { Arc::new((0..count).map(|_| random()).collect::<UInt64Array>()) };
-    let ids: ArrayRef = Arc::new((0..count as i64).collect::<arrow::array::Int64Array>());
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(UInt64Array::from_value(0, count)),
-        Arc::new(BooleanArray::from(vec![false; count])),
-        ids,
-        numbers(),
-        numbers(),
-        numbers(),
-    ];
-    RecordBatch::try_new(schema(&table[0]), columns).expect("the columns are those of the schema")
-}
-
-fn median(mut times: Vec<Duration>) -> f64 {
-    times.sort();
-    times[times.len() / 2].as_secs_f64() * 1e6
-}
-
-/// The first two processors, each alone; the same one twice if there is no other.
-fn processors() -> [CpuSet; 2] {
-    let all = sched_getaffinity(None).expect("a process runs somewhere");
-    let mut each = (0..CpuSet::MAX_CPU).filter(|cpu| all.is_set(*cpu)).map(|cpu| {
-        let mut one = CpuSet::new();
-        one.set(cpu);
-        one
-    });
-    let first = each.next().expect("a process runs somewhere");
-    [first, each.next().unwrap_or(first)]
-}
-
-/// In microseconds, of columns that another processor wrote, as the host's does for a sandbox.
-fn natively(rows: &RecordBatch) -> f64 {
-    use arrow::array::AsArray;
-    let all = sched_getaffinity(None).expect("a process runs somewhere");
-    let [ours, theirs] = processors();
-    let stay = |on: &CpuSet| sched_setaffinity(None, on).expect("it is one of those to run on");
-    let columns = ["a", "b", "c"].map(|name| {
-        let column = rows.column_by_name(name).expect("it is there");
-        &column.as_primitive::<UInt64Type>().values()[..]
-    });
-    let mut written = columns.map(<[u64]>::to_vec);
-    let round = |_| {
-        stay(&ours);
-        written.iter_mut().zip(columns).for_each(|(to, from)| to.copy_from_slice(from));
-        stay(&theirs);
-        let start = Instant::now();
-        for column in &written {
-            black_box(black_box(column).iter().fold(0u64, |sum, value| sum.wrapping_add(*value)));
-        }
-        let mut best: Vec<(u64, usize)> = Vec::with_capacity(11);
-        for (row, value) in written[0].iter().enumerate() {
-            if best.len() < 10 || *value > best[9].0 {
-                let place = best.partition_point(|(other, _)| other >= value);
-                best.insert(place, (*value, row));
-                best.truncate(10);
-            }
-        }
-        black_box(best);
-        start.elapsed()
-    };
-    let time = median((0..ROUNDS).map(round).collect());
-    stay(&all);
-    time
-}
-
 fn plugin(component: &[u8], mode: &str, rows: &RecordBatch) -> Plugin {
     Plugin {
         name: "tally".into(),
@@ -170,25 +90,26 @@ fn starts(component: &[u8], rows: &RecordBatch) -> (f64, f64) {
     let compile = begin.elapsed().as_secs_f64();
     // The process comes up with its first plugin.
     sandbox.add(compiled).expect("there is room");
-    configured(&mut sandbox, 1);
-    let mut times = Vec::new();
-    for _ in 0..ROUNDS {
+    configured(&mut sandbox);
+    let start = median(ROUNDS, |_| {
         let begin = Instant::now();
         let compiled = compiler.compile(plugin(component, "all", rows)).expect("it is known");
         let number = sandbox.add(compiled).expect("there is room");
-        configured(&mut sandbox, 1);
-        times.push(begin.elapsed());
+        configured(&mut sandbox);
+        let time = begin.elapsed();
         sandbox.remove(number);
-    }
-    (compile, median(times) / 1e3)
+        time
+    });
+    (compile, start / 1e3)
 }
 
-fn configured(sandbox: &mut Sandbox, count: usize) {
-    let mut left = count;
-    while left > 0 {
+/// Waits until the plugin that was added last has been configured.
+fn configured(sandbox: &mut Sandbox) {
+    let mut done = false;
+    while !done {
         wait(sandbox);
         let answers = sandbox.answers().expect("the sandbox answers");
-        left -= answers.iter().filter(|answer| answer.configure).count();
+        done = answers.iter().any(|answer| answer.configure);
         assert_well(&answers);
     }
 }
@@ -225,7 +146,7 @@ fn interval(component: &[u8], mode: &str, rows: &RecordBatch) -> f64 {
         assert_well(&answers);
         begin.elapsed()
     };
-    median((0..ROUNDS).map(round).collect())
+    median(ROUNDS, round)
 }
 
 /// Private memory of a process, in KiB.
@@ -253,7 +174,7 @@ fn idle(rows: &RecordBatch) {
     let add = |sandbox: &mut Sandbox| {
         let compiled = compiler.compile(one.clone()).expect("it compiles");
         sandbox.add(compiled).expect("there is room");
-        configured(sandbox, 1);
+        configured(sandbox);
     };
     add(&mut sandbox);
     let before = private(sandbox.pid());
@@ -272,7 +193,7 @@ fn idle(rows: &RecordBatch) {
         }
         begin.elapsed()
     };
-    let all = median((0..ROUNDS).map(round).collect());
+    let all = median(ROUNDS, round);
     println!(
         "{IDLE} plugins of one component in one tenant: {each:.0} KiB each of the sandbox's own memory;"
     );

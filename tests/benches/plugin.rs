@@ -7,27 +7,24 @@
 )]
 
 use std::collections::BTreeMap;
-use std::hint::black_box;
-use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt64Array};
-use arrow::datatypes::UInt64Type;
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use arrow::array::RecordBatch;
 use weir::sandbox::{OptionValue, Plugin, Sandbox};
-use weir::snapshot::{Coverage, Interval, Snapshot, schema};
+use weir::snapshot::{Coverage, Interval, Snapshot};
+use weir_tests::native::{columns, from_another_processor, median, natively, processors, rows, stay};
 
 const ROWS: usize = 100_000;
-const ROUNDS: usize = 101;
+const ROUNDS: u64 = 101;
 
 fn main() -> std::process::ExitCode {
     // The sandbox is this program, started again.
     if let Some(code) = weir::sandbox::enter_if_asked() {
         return code;
     }
-    let rows = rows();
-    let own = median(|_| natively(columns(&rows)));
-    let native = from_another_processor(&rows);
+    let rows = rows(ROWS);
+    let own = median(ROUNDS, |_| natively(columns(&rows)));
+    let native = from_another_processor(&rows, ROUNDS);
     let nothing = through_plugin(&rows, "nothing");
     println!("{ROWS} rows, median of {ROUNDS}, in us; a call that does nothing takes {nothing:.0}\n");
     println!("| way | time | to native |\n|---|---|---|");
@@ -38,98 +35,6 @@ fn main() -> std::process::ExitCode {
         println!("| {way} | {time:.0} | {:.2} |", time / native);
     }
     std::process::ExitCode::SUCCESS
-}
-
-/// Numbers without order, from a generator by Marsaglia (xorshift).
-fn rows() -> RecordBatch {
-    let table = weir_tests::tables(
-        "[tables.t]\non = \"tp_btf:sys_enter\"\nby = { id = \"args.id\" }\nshow = { a = \"count()\", b = \"count()\", c = \"count()\" }",
-    );
-    let schema = schema(&table[0]);
-    let mut state = 1u64;
-    let mut random = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state % 1_000_000_000
-    };
-    let mut numbers = || -> ArrayRef { Arc::new((0..ROWS).map(|_| random()).collect::<UInt64Array>()) };
-    let ids: ArrayRef = Arc::new((0..ROWS as i64).collect::<arrow::array::Int64Array>());
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(UInt64Array::from_value(0, ROWS)),
-        Arc::new(BooleanArray::from(vec![false; ROWS])),
-        ids,
-        numbers(),
-        numbers(),
-        numbers(),
-    ];
-    RecordBatch::try_new(schema, columns).expect("the columns are those of the schema")
-}
-
-/// The first two processors, each alone; the same one twice if there is no other.
-fn processors() -> &'static [CpuSet; 2] {
-    static PROCESSORS: LazyLock<[CpuSet; 2]> = LazyLock::new(|| {
-        let all = sched_getaffinity(None).expect("a process runs somewhere");
-        let mut each = (0..CpuSet::MAX_CPU).filter(|cpu| all.is_set(*cpu)).map(|cpu| {
-            let mut one = CpuSet::new();
-            one.set(cpu);
-            one
-        });
-        let first = each.next().expect("a process runs somewhere");
-        [first, each.next().unwrap_or(first)]
-    });
-    &PROCESSORS
-}
-
-fn stay(on: &CpuSet) {
-    sched_setaffinity(None, on).expect("it is one of those to run on");
-}
-
-/// The median of some rounds, in microseconds.
-fn median(mut work: impl FnMut(u64) -> Duration) -> f64 {
-    let mut times: Vec<Duration> = (0..ROUNDS as u64).map(&mut work).collect();
-    times.sort();
-    times[ROUNDS / 2].as_secs_f64() * 1e6
-}
-
-fn columns(rows: &RecordBatch) -> [&[u64]; 3] {
-    use arrow::array::AsArray;
-    black_box(["a", "b", "c"]).map(|name| {
-        &rows.column_by_name(name).expect("it is there").as_primitive::<UInt64Type>().values()[..]
-    })
-}
-
-/// The sandbox has its columns from the processor on which the host wrote them, and so has this.
-fn from_another_processor(rows: &RecordBatch) -> f64 {
-    let mut written = columns(rows).map(<[u64]>::to_vec);
-    let [ours, theirs] = processors();
-    let time = median(|_| {
-        stay(ours);
-        for (to, from) in written.iter_mut().zip(columns(rows)) {
-            to.copy_from_slice(from);
-        }
-        stay(theirs);
-        natively(written.each_ref().map(Vec::as_slice))
-    });
-    stay(ours);
-    time
-}
-
-fn natively(columns: [&[u64]; 3]) -> Duration {
-    let start = Instant::now();
-    for column in columns {
-        black_box(column.iter().fold(0u64, |sum, value| sum.wrapping_add(*value)));
-    }
-    let mut best: Vec<(u64, usize)> = Vec::with_capacity(11);
-    for (row, value) in columns[2].iter().enumerate() {
-        if best.len() < 10 || *value > best[9].0 {
-            let place = best.partition_point(|(other, _)| other >= value);
-            best.insert(place, (*value, row));
-            best.truncate(10);
-        }
-    }
-    black_box(best);
-    start.elapsed()
 }
 
 fn through_plugin(rows: &RecordBatch, way: &str) -> f64 {
@@ -149,7 +54,7 @@ fn through_plugin(rows: &RecordBatch, way: &str) -> f64 {
     stay(theirs);
     let mut sandbox = Sandbox::start(vec![plugin]).expect("the plugin starts");
     stay(ours);
-    median(|number| {
+    median(ROUNDS, |number| {
         let interval =
             Interval { number, began: SystemTime::UNIX_EPOCH, length: Duration::from_secs(1), last: false };
         let coverage = Coverage { events: ROWS as u64, cpus: 1, ..Coverage::default() };

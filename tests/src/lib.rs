@@ -11,6 +11,7 @@ pub mod daemon;
 pub mod events;
 pub mod happen;
 pub mod look;
+pub mod native;
 pub mod traced;
 
 use std::io::Write;

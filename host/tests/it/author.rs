@@ -1,20 +1,13 @@
 //! What authors of plugins meet: commands, and the errors that docs/plugins.md shows.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
-}
+use crate::command::{plugins, repository, said};
 
 fn weir(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
     command.args(arguments).current_dir(folder).stdin(Stdio::null()).output().unwrap()
-}
-
-fn said(output: &Output) -> (String, String, Option<i32>) {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    (text(&output.stdout), text(&output.stderr), output.status.code())
 }
 
 /// The guide shows this, line for line.
@@ -49,7 +42,7 @@ fn an_export_that_is_missing() {
 /// The first fault of the conformance plugin in C, which does wrong what it is told to.
 fn fault(mode: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let component = repository("target/plugins/conformance/tally-c.wasm").canonicalize().unwrap();
+    let component = plugins().join("conformance/tally-c.wasm").canonicalize().unwrap();
     let config = format!(
         "[plugins.busy]\ncomponent = {:?}\noptions = {{ mode = \"{mode}\" }}\n",
         component.display().to_string()

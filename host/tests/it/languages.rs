@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value as Json;
@@ -14,16 +14,12 @@ use weir::recording::Recorder;
 use weir::snapshot::{Coverage, Interval, Snapshot};
 use weir::table::{KeyKind, MeasureKind, TableSpec};
 
+use crate::command::{plugins, repository};
 use crate::samples::*;
 
 const LANGUAGES: [&str; 7] = ["rust", "c", "go", "javascript", "typescript", "python", "zig"];
 /// What tally can be asked for that has the same answer everywhere.
 const MODES: [&str; 5] = ["all", "columns", "questions", "state", "unknown"];
-
-fn plugins() -> PathBuf {
-    let built = std::env::var_os("WEIR_PLUGINS").map(PathBuf::from);
-    built.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/plugins"))
-}
 
 /// Every type of column.
 fn all() -> TableSpec {
@@ -253,7 +249,7 @@ fn all_languages_say_the_same() {
 /// What was built against an older version of the interface runs on this one, and says what it said.
 #[test]
 fn what_was_built_before_runs_as_it_did() {
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap();
+    let repository = repository("").canonicalize().unwrap();
     let expected = std::fs::read_to_string(repository.join("plugin-sdk/first.jsonl")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("weir.toml");

@@ -5,6 +5,7 @@
 
 mod author;
 mod cli;
+mod command;
 mod json;
 mod languages;
 mod live;

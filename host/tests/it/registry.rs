@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::command::said;
+
 /// Longer than a registry takes to come up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -76,11 +78,6 @@ impl Drop for Registry {
         drop(self.process.kill());
         drop(self.process.wait());
     }
-}
-
-fn said(output: &Output) -> (String, String, Option<i32>) {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    (text(&output.stdout), text(&output.stderr), output.status.code())
 }
 
 /// A component with a manifest.

@@ -1,0 +1,19 @@
+//! What the command says, and where what is built for its tests lies.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+/// Standard output, standard error, and the exit code.
+pub(crate) fn said(output: &Output) -> (String, String, Option<i32>) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (text(&output.stdout), text(&output.stderr), output.status.code())
+}
+
+pub(crate) fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+/// The folder of the plugins that `cargo xtask plugins` builds.
+pub(crate) fn plugins() -> PathBuf {
+    std::env::var_os("WEIR_PLUGINS").map_or_else(|| repository("target/plugins"), PathBuf::from)
+}
