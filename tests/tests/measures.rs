@@ -252,7 +252,7 @@ fn the_widest_table_is_loaded() {
     );
     let mut tables = attach(&table);
     let text = std::ffi::CString::new(text).expect("no NUL");
-    weir_tests::traced::weir_traced_text(text.as_ptr().cast());
+    weir_tests::traced::weir_traced_text(weir_tests::traced::in_memory(&text));
     let rows = &close(&mut tables).rows;
     assert_eq!(numbers(rows, "h"), [1]);
     assert_eq!(weir_tests::look::texts(rows, "text"), [Some("x".repeat(62))]);

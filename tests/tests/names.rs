@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use weir::error::Kind;
 use weir_tests::events::{cpus, name_thread, on_cpu, open_at, seek};
 use weir_tests::look::{by_text, field, numbers, texts};
-use weir_tests::traced::{program, weir_traced_numbers, weir_traced_text};
+use weir_tests::traced::{in_memory, program, weir_traced_numbers, weir_traced_text};
 use weir_tests::{attach, close, emulated, refusal};
 
 fn seeks(table: &str) -> weir::kernel::Tables {
@@ -217,14 +217,14 @@ fn texts_of_processes_are_read_where_they_are() {
         file = program(),
     ));
     for (path, times) in [(c"/weir/nothing", 5), (c"/weir/nowhere", 4), (c"/weir", 3)] {
-        (0..times).for_each(|_| assert!(open_at(path.as_ptr().addr()) < 0));
+        (0..times).for_each(|_| assert!(open_at(in_memory(path).addr()) < 0));
     }
     // No memory is there.
     (0..6).for_each(|_| assert!(open_at(16) < 0));
     let long = std::ffi::CString::new("y".repeat(200)).expect("no NUL");
     for (text, times) in [(c"foo", 1), (c"bar", 2), (c"caf\xc3\xa9 \x1b[31m\\", 3), (&long, 4), (c"", 5)] {
         for _ in 0..times {
-            weir_traced_text(text.as_ptr().cast());
+            weir_traced_text(in_memory(text));
         }
     }
     for _ in 0..7 {
@@ -279,7 +279,7 @@ fn texts_of_processes_are_read_by_addresses_in_registers() {
         let mut tables = attach(&format!(
             "[tables.t]\non = \"{probe} && pid == {pid} && tid == {tid}\"\nby = {{ name = \"str({address})\" }}\nshow = {{ n = \"count()\" }}"
         ));
-        (0..5).for_each(|_| assert!(open_at(c"/weir/nothing".as_ptr().addr()) < 0));
+        (0..5).for_each(|_| assert!(open_at(in_memory(c"/weir/nothing").addr()) < 0));
         (0..3).for_each(|_| assert!(open_at(16) < 0));
         let opens = by_text(&close(&mut tables).rows, "name", "n");
         assert_eq!(opens[&Some("/weir/nothing".to_owned())], 5, "{probe}");
@@ -433,7 +433,7 @@ fn a_star_is_compared_where_it_is_meant() {
     assert!(help.contains("starts_with") && help.contains("\\x2a"), "{error}");
     let mut tables = attach(&table("a\\x2a"));
     for text in [c"a*", c"ab", c"a*", c"a"] {
-        weir_traced_text(text.as_ptr().cast());
+        weir_traced_text(in_memory(text));
     }
     assert_eq!(numbers(&close(&mut tables).rows, "n"), [2]);
 }
