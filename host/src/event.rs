@@ -143,6 +143,16 @@ fn as_nanoseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S
     serializer.serialize_u64(nanoseconds(*duration))
 }
 
+/// Why a table counts nothing any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Why {
+    /// It cost more than its budget.
+    Budget,
+    /// It could not go on: the kernel had no memory, or no descriptor was left.
+    Failed,
+}
+
 #[derive(Debug)]
 pub enum Event<'a> {
     /// Every probe is attached.
@@ -152,10 +162,11 @@ pub enum Event<'a> {
         tables: &'a [(Arc<str>, SchemaRef)],
     },
     Snapshot(&'a Snapshot),
-    /// A table cost more than its budget in this interval, and counts nothing after it.
+    /// A table counts nothing after this interval.
     Detached {
         table: &'a str,
         interval: u64,
+        why: Why,
         message: &'a str,
     },
     Plugin {

@@ -11,6 +11,7 @@ pub mod config;
 pub mod error;
 pub mod escape;
 pub mod event;
+mod file;
 pub mod kernel;
 mod manifest;
 mod memfd;

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant, SystemTime};
 use arrow::array::RecordBatch;
 use weir::sandbox::{Limits, OptionValue, Plugin, Room, Sandbox};
 use weir::snapshot::{Coverage, Interval, Snapshot};
+use weir_tests::events;
+use weir_tests::held::Held;
 use weir_tests::native::{from_another_processor, median, rows};
 
 const LANGUAGES: [&str; 7] = ["rust", "c", "zig", "go", "javascript", "typescript", "python"];
@@ -20,6 +22,8 @@ const ROUNDS: u64 = 31;
 /// What is small, and what is large.
 const SIZES: [usize; 2] = [10_000, 100_000];
 const IDLE: usize = 1_000;
+/// Components that differ, each with code of its own.
+const DIFFERENT: usize = 100;
 
 fn main() -> std::process::ExitCode {
     // The sandbox is this program, started again.
@@ -149,17 +153,9 @@ fn interval(component: &[u8], mode: &str, rows: &RecordBatch) -> f64 {
     median(ROUNDS, round)
 }
 
-/// Private memory of a process, in KiB.
-fn private(pid: u32) -> u64 {
-    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("it runs");
-    let field = |name: &str| -> u64 {
-        let line = rollup.lines().find_map(|line| line.strip_prefix(name)).expect("the kernel says so");
-        line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")
-    };
-    field("Private_Clean:") + field("Private_Dirty:")
-}
-
+/// All on one processor, the host too.
 fn idle(rows: &RecordBatch) {
+    events::pin(events::cpus()[0]);
     let component =
         std::fs::read(plugin_file("conformance/first-rust")).expect("cargo xtask plugins builds it");
     let one = Plugin {
@@ -171,15 +167,15 @@ fn idle(rows: &RecordBatch) {
     };
     let mut sandbox = Sandbox::empty(Room { guest: 64 << 20, code: 1 << 30 }).expect("a sandbox starts");
     let compiler = sandbox.compiler();
-    let add = |sandbox: &mut Sandbox| {
-        let compiled = compiler.compile(one.clone()).expect("it compiles");
+    let add = |sandbox: &mut Sandbox, plugin: Plugin| {
+        let compiled = compiler.compile(plugin).expect("it compiles");
         sandbox.add(compiled).expect("there is room");
         configured(sandbox);
     };
-    add(&mut sandbox);
-    let before = private(sandbox.pid());
-    (1..IDLE).for_each(|_| add(&mut sandbox));
-    let each = (private(sandbox.pid()) - before) as f64 / (IDLE - 1) as f64;
+    add(&mut sandbox, one.clone());
+    let before = Held::memory(sandbox.pid());
+    (1..IDLE).for_each(|_| add(&mut sandbox, one.clone()));
+    let each = (Held::memory(sandbox.pid()) - before) as f64 / (IDLE - 1) as f64;
     let round = |number| {
         let (interval, snapshots) = snapshot(number, rows);
         let begin = Instant::now();
@@ -194,6 +190,21 @@ fn idle(rows: &RecordBatch) {
         begin.elapsed()
     };
     let all = median(ROUNDS, round);
+    // A custom section (section 0) with a name of three bytes and other contents is another component.
+    let mut others = Sandbox::empty(Room { guest: 64 << 20, code: 1 << 30 }).expect("a sandbox starts");
+    let compiler = others.compiler();
+    let mut different = |number: usize| {
+        let mut plugin = one.clone();
+        plugin.component.extend([&[0, 12, 3], &b"one"[..], &number.to_le_bytes()].concat());
+        let compiled = compiler.compile(plugin).expect("it compiles");
+        others.add(compiled).expect("there is room");
+        configured(&mut others);
+        Held::memory(others.pid())
+    };
+    let before = different(0);
+    let after = (1..DIFFERENT).map(different).last().expect("there are some");
+    let of_other = (after - before) as f64 / (DIFFERENT - 1) as f64;
+    println!("{DIFFERENT} plugins of as many components in one tenant: {of_other:.0} KiB each;");
     println!(
         "{IDLE} plugins of one component in one tenant: {each:.0} KiB each of the sandbox's own memory;"
     );

@@ -88,8 +88,13 @@ impl Daemon {
 
     /// Starts another in the place of one that has ended.
     pub fn start_again(&mut self) {
-        self.child = serve(self.folder.path(), self.group.as_deref());
+        self.execute();
         self.wait_until_it_answers();
+    }
+
+    /// The same, and does not wait until it answers.
+    pub fn execute(&mut self) {
+        self.child = serve(self.folder.path(), self.group.as_deref());
     }
 
     fn wait_until_it_answers(&mut self) {
@@ -202,10 +207,10 @@ impl Drop for Daemon {
     }
 }
 
-/// The children of a process, and with them those that have ended and were not waited for.
+/// The children of a process, if it runs, and with them those that have ended and were not waited for.
 #[must_use]
 pub fn children(pid: u32) -> Vec<u32> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
     let children = threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("children")).ok());
     let children: Vec<String> = children.collect();
     children
@@ -213,6 +218,14 @@ pub fn children(pid: u32) -> Vec<u32> {
         .flat_map(|children| children.split_whitespace())
         .map(|pid| pid.parse().expect("a number"))
         .collect()
+}
+
+/// The folder of a process's control group of version 2.
+#[must_use]
+pub fn group_of(pid: u32) -> PathBuf {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it runs");
+    let path = groups.lines().find_map(|line| line.strip_prefix("0::/")).expect("version 2");
+    Path::new("/sys/fs/cgroup").join(path)
 }
 
 /// A running process, to be waited for by whoever is not its parent.
@@ -227,6 +240,13 @@ impl Watched {
     pub fn new(pid: u32) -> Self {
         let process = Pid::from_raw(pid as i32).expect("a process");
         Self { pid, pidfd: pidfd_open(process, PidfdFlags::empty()).expect("it runs") }
+    }
+
+    /// None if it has ended by now.
+    #[must_use]
+    pub fn if_it_runs(pid: u32) -> Option<Self> {
+        let pidfd = pidfd_open(Pid::from_raw(pid as i32)?, PidfdFlags::empty()).ok()?;
+        Some(Self { pid, pidfd })
     }
 
     pub fn assert_ends(&self) {

@@ -1,6 +1,7 @@
 //! Events that are made on purpose.
 #![allow(unsafe_code, reason = "system calls that no library offers, because they do nothing")]
 
+use rustix::process::Uid;
 use rustix::thread::CpuSet;
 
 /// The first of the system call numbers that no kernel has. A call of one fires raw_syscalls' tracepoints
@@ -12,6 +13,17 @@ pub const NOWHERE: u64 = 1_000_000;
 pub fn call(key: u64) {
     // SAFETY: the kernel has no such system call and answers ENOSYS.
     unsafe { libc::syscall((NOWHERE + key).cast_signed()) };
+}
+
+/// Makes so many of these calls as a user, each with the number [`NOWHERE`].
+pub fn calls_as(uid: u32, number: u64) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let uid = Uid::from_raw(uid);
+            rustix::thread::set_thread_res_uid(uid, uid, uid).expect("root can be anybody");
+            (0..number).for_each(|_| call(0));
+        });
+    });
 }
 
 /// Calls lseek with a descriptor that is not open.

@@ -10,6 +10,7 @@ pub mod command;
 pub mod daemon;
 pub mod events;
 pub mod happen;
+pub mod held;
 pub mod look;
 pub mod native;
 pub mod traced;
@@ -28,6 +29,7 @@ use weir::table::TableSpec;
 /// Resolves the tables of a configuration against the running kernel.
 #[must_use]
 pub fn tables(config: &str) -> Vec<Arc<TableSpec>> {
+    command::start_hidden();
     match Config::parse(config, Path::new("test.toml"), &Kernel::running()) {
         Ok(config) => config.tables,
         Err(error) => panic!("{error}"),

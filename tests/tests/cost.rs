@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use weir::kernel::Tables;
 use weir_tests::attach;
 use weir_tests::events::{NOWHERE, call};
 use weir_tests::look::numbers;
@@ -20,6 +21,12 @@ fn table(name: &str, key: &str, measure: &str, more: &str) -> String {
          by = {{ {key} = \"args.id\" }}\nshow = {{ {measure} = \"count()\" }}\n{more}\n",
         std::process::id()
     )
+}
+
+/// The events of each table in the interval that ends now, and whether it is detached.
+fn counted(tables: &mut Tables) -> Vec<(u64, bool)> {
+    let snapshots = tables.close().expect("the interval closes");
+    snapshots.iter().map(|snapshot| (snapshot.coverage.events, snapshot.coverage.detached)).collect()
 }
 
 #[test]
@@ -55,13 +62,6 @@ fn a_table_over_its_budget_is_detached_and_no_other_is() {
         (0..1000).for_each(|_| call(0));
         made += 1000;
     }
-    let counted = |tables: &mut weir::kernel::Tables| {
-        let snapshots = tables.close().expect("the interval closes");
-        snapshots
-            .iter()
-            .map(|snapshot| (snapshot.coverage.events, snapshot.coverage.detached))
-            .collect::<Vec<_>>()
-    };
     let snapshots = tables.close().expect("the interval closes");
     let cost = snapshots[0].coverage.kernel.expect("the kernel times programs for a budget");
     assert!(cost.runs >= made && cost.nanoseconds > 0, "{cost:?}");
@@ -75,5 +75,51 @@ fn a_table_over_its_budget_is_detached_and_no_other_is() {
 
     (0..500).for_each(|_| call(0));
     assert_eq!(counted(&mut tables), [(0, true), (500, false)]);
+    assert!(tables.detached().is_empty(), "it is told once");
+}
+
+/// Takes every descriptor that this process may have, until it is dropped.
+struct NoDescriptors(Vec<std::fs::File>);
+
+impl NoDescriptors {
+    fn take() -> Self {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        // Whatever number the next descriptor would have.
+        setrlimit(Resource::Nofile, Rlimit { current: Some(256), maximum }).expect("it is lowered");
+        Self(std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect())
+    }
+}
+
+#[test]
+fn a_table_that_cannot_go_on_is_detached_and_no_other_is() {
+    const KEYS: u64 = 64;
+    // What needs other programs is another table.
+    let other = "include_self = true\nkeys = 10_000";
+    let configuration =
+        [table("full", "id", "n", &format!("keys = {KEYS}")), table("other", "id", "m", other)].concat();
+    let mut tables = attach(&configuration);
+    let mut next = 0;
+    let mut interval = |tables: &mut Tables| {
+        (0..KEYS).for_each(|_| {
+            call(next);
+            next += 1;
+        });
+        counted(tables)
+    };
+    assert_eq!(interval(&mut tables), [(KEYS, false); 2]);
+    // A fresh dictionary is a map, and that is a descriptor.
+    let descriptors = NoDescriptors::take();
+    let detached = (0..10).find_map(|_| {
+        assert_eq!(interval(&mut tables), [(KEYS, false); 2], "what was counted so far is right");
+        Some(tables.detached()).filter(|detached| !detached.is_empty())
+    });
+    assert!(!descriptors.0.is_empty());
+    drop(descriptors);
+    let detached = detached.expect("a dictionary has room for no more than two intervals");
+    assert_eq!(detached.len(), 1, "{detached:?}");
+    assert_eq!((&*detached[0].table, detached[0].why), ("full", weir::event::Why::Failed));
+    assert!(detached[0].message.contains("Too many open files"), "{}", detached[0].message);
+    assert_eq!(interval(&mut tables), [(0, true), (KEYS, false)]);
     assert!(tables.detached().is_empty(), "it is told once");
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
-use weir_tests::daemon::{Daemon, children, job, patience, signal};
+use weir_tests::daemon::{Daemon, children, group_of, job, patience, signal};
 use weir_tests::not_run;
 
 const A: u32 = 64_021;
@@ -88,12 +88,6 @@ fn plugin(name: &str) -> Option<PathBuf> {
         not_run(&format!("a control group's plugin {name}"), "no plugins were built for this kernel");
     }
     path
-}
-
-fn group_of(pid: u32) -> PathBuf {
-    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it runs");
-    let path = groups.lines().find_map(|line| line.strip_prefix("0::/")).expect("version 2");
-    Path::new("/sys/fs/cgroup").join(path)
 }
 
 fn tenant<'a>(status: &'a Value, name: &str) -> &'a Value {

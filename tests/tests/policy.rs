@@ -113,6 +113,31 @@ fn weir_traced_end_of(key: u64) {
     weir_traced_end(key);
 }
 
+/// A budget is of what a tenant's own events cost: others have no way to take a tenant's table away.
+#[test]
+fn what_others_do_is_not_charged_to_a_table_with_a_scope() {
+    let config = format!(
+        "[tables.t]\non = \"tp_btf:sys_enter\"\nwhere = \"args.id >= {NOWHERE}\"\nby = {{ uid = \"uid\" }}\n\
+         show = {{ n = \"count()\" }}\nbudget = \"0.01% cpu\"\n"
+    );
+    let mut tables = Tables::attach(&scoped(&config, "user", &peer(None)), &[]).expect("they are attached");
+    // A hundredth of a per cent of a second is 0.1 ms, which two thousand runs take.
+    let busy = || {
+        let start = std::time::Instant::now();
+        while start.elapsed().as_millis() < 200 {
+            (0..1000).for_each(|_| call(0));
+        }
+    };
+    run_as(B, B, B, busy);
+    let snapshots = tables.close().expect("the interval closes");
+    let cost = snapshots[0].coverage.kernel.expect("the kernel times programs for a budget");
+    assert!(cost.runs >= 2_000 && snapshots[0].coverage.events == 0, "{cost:?}");
+    assert!(tables.detached().is_empty());
+    run_as(A, A, A, busy);
+    drop(tables.close().expect("the interval closes"));
+    assert_eq!(tables.detached().len(), 1, "its own are");
+}
+
 /// A control group, which is taken away when dropped.
 struct Group(PathBuf);
 

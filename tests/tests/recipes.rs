@@ -222,6 +222,7 @@ fn check(recipe: &str, spec: &TableSpec, snapshot: &Snapshot) {
 
 #[test]
 fn every_recipe_runs_where_it_can() {
+    weir_tests::command::start_hidden();
     let (recipes, kernel) = (recipes(), Kernel::running());
     assert!(recipes.len() >= 60, "{} recipes", recipes.len());
     let mut wrong = Vec::new();

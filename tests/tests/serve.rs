@@ -1,7 +1,6 @@
 //! The daemon and its clients, on the live kernel: what tenants are given, what they are refused, and what becomes of
 //! everything when something is changed or killed.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,7 +9,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Signal, Uid};
 use serde_json::Value;
 use weir_tests::daemon::{Daemon, Watched, account, children, job, patience, signal, status_line};
-use weir_tests::events::{NOWHERE, call};
+use weir_tests::events::{NOWHERE, call, calls_as};
+use weir_tests::held::Held;
 use weir_tests::{emulated, not_run};
 
 const A: u32 = 64_011;
@@ -108,17 +108,6 @@ impl Caller {
         self.thread.take().expect("it is there").join().expect("it ends well");
         self.made.load(Ordering::Relaxed)
     }
-}
-
-/// Makes so many calls as a user.
-fn calls_as(uid: u32, number: u64) {
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let uid = Uid::from_raw(uid);
-            rustix::thread::set_thread_res_uid(uid, uid, uid).expect("root can be anybody");
-            (0..number).for_each(|_| call(0));
-        });
-    });
 }
 
 fn events(status: &Value, tenant: &str, name: &str, table: &str) -> u64 {
@@ -250,13 +239,25 @@ fn what_is_too_much_is_refused_and_written_down() {
         )
     };
     let tables = |number: usize| (0..number).map(|n| table(&format!("t{n}"), "")).collect::<String>();
+    std::fs::write(daemon.path("none.wasm"), "\0asm").expect("it is written");
+    let with =
+        |limits: &str| format!("{ok}[plugins.none]\ncomponent = \"none.wasm\"\nlimits = {{ {limits} }}\n");
+    let begun = daemon.audit().len();
     for (config, codes) in [
         (on("tracepoint:sched:sched_switch", ""), vec!["probe", "context"]),
         (on("tp_btf:sys_enter", ""), vec!["probe"]),
+        // Whoever may have none has no program looked into.
+        (on("uprobe:/bin/sh:main", ""), vec!["probe"]),
         (ok.replace("pid = \"pid\"", "parent = \"ppid\""), vec!["field"]),
         (ok.replace("pid = \"pid\"", "stack = \"kstack\""), vec!["field"]),
         (tables(4), vec!["tables"]),
         (table("t", "keys = 50000"), vec!["rows"]),
+        (format!("interval = \"2s\"\n{ok}"), vec!["interval"]),
+        // What a client says of its own bounds is asked of the policy.
+        (table("t", "budget = \"60% cpu\"") + &table("u", "budget = \"60% cpu\""), vec!["kernel"]),
+        (with("memory = \"400MiB\""), vec!["memory"]),
+        (with("deadline = \"6s\""), vec!["deadline"]),
+        (with("memory = \"400MiB\", deadline = \"6s\""), vec!["memory", "deadline"]),
     ] {
         let path = daemon.write("asked.toml", &config);
         let output = daemon.weir(A, &["run", "-c", &path, "--duration", "1s"]);
@@ -273,26 +274,34 @@ fn what_is_too_much_is_refused_and_written_down() {
             assert!(written.contains(&code), "{code}: {line}");
         }
     }
-    // The file of a program would be read with the daemon's rights.
-    let path = daemon.write("asked.toml", &on("uprobe:/etc/shadow:main", ""));
-    let output = daemon.weir(A, &["run", "-c", &path, "--duration", "1s"]);
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(77) && error.contains("no probes in programs"), "{error}");
     // Whoever is of no tenant may not even ask.
     for arguments in [&["status"][..], &["tables"], &["logs"], &["stop", "configuration"]] {
         let output = daemon.weir(STRANGER, arguments);
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.code() == Some(77) && error.contains("tenant: user 64013"), "{error}");
     }
-    // What is another's is not there.
+    // What is another's is not there, and whoever asks for it by its name is refused.
     let output = daemon.weir(A, &["stop", "configuration"]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("there is no job `configuration`"));
+    for arguments in [["stop", "operator/configuration"], ["logs", "b/any"]] {
+        let output = daemon.weir(A, &arguments);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(77) && error.contains("\n  tenant: "), "{error}");
+        let line = daemon.audit().pop().expect("a line for each refusal");
+        assert_eq!(
+            (line["action"].as_str(), line["result"][0].as_str()),
+            (Some(arguments[0]), Some("tenant"))
+        );
+    }
     let seen = daemon.status(A);
     assert_eq!(seen["tenants"].as_array().expect("tenants").len(), 1, "{seen}");
     let status = daemon.status(0);
     assert!(job(&status, "operator", "configuration").is_some());
     assert_eq!(job(&status, "a", "t"), None);
-    assert_eq!(seen["tenants"][0]["refused"].as_u64(), Some(6));
+    assert_eq!(seen["tenants"][0]["refused"].as_u64(), Some(14));
+    // One line for each, and one for whoever is of no tenant, who is written down once a second.
+    let lines = daemon.audit().len() - begun;
+    assert!((15..21).contains(&lines), "{lines} lines");
     daemon.stop();
 }
 
@@ -346,7 +355,36 @@ fn a_plugin_that_loops_is_quarantined_and_its_neighbours_are_called() {
         assert_eq!((good["state"].as_str(), &good["fault"]), (Some("running"), &Value::Null), "{good}");
         // In each of sixteen intervals, but for those that a busy machine has it miss.
         assert!(good["account"]["calls"].as_u64() >= Some(rounds(10, 1)), "it was called: {good}");
+        for figure in ["processor_ns", "memory_peak", "bytes_out"] {
+            assert!(good["account"][figure].as_u64() > Some(0), "{figure}: {good}");
+        }
     }
+    // A tenant is charged for all of its plugins together.
+    let tenants = status["tenants"].as_array().expect("tenants");
+    let account = |name: &str| {
+        tenants.iter().find(|tenant| tenant["tenant"] == name).expect("it is there")["account"].clone()
+    };
+    let sum = |figure: &str| {
+        ["bad", "good"]
+            .iter()
+            .filter_map(|job| of(&status, "a", job)["account"][figure].as_u64())
+            .sum::<u64>()
+    };
+    for figure in ["calls", "processor_ns", "bytes_out"] {
+        assert_eq!(account("a")[figure].as_u64(), Some(sum(figure)), "{figure}");
+    }
+    assert_eq!(account("b")["faults"].as_object().map(serde_json::Map::len), Some(0));
+    // The same is in the tables for people, which have no more than what is one's own.
+    let output = daemon.weir(A, &["plugins"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert_eq!(lines[1][..4], ["a", "bad", "endless_loop", "quarantined"], "{text}");
+    assert_eq!(lines[2][..4], ["a", "good", "top", "running"], "{text}");
+    let output = daemon.weir(A, &["tables"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(text.lines().count(), 3, "{text}");
+    assert!(text.lines().skip(1).all(|line| line.starts_with("a ")), "{text}");
     // Started again, it has another chance.
     daemon.start_job(A, &looping, &config, "bad");
     assert_ne!(of(&daemon.status(A), "a", "bad")["state"], "quarantined");
@@ -380,6 +418,8 @@ fn a_plugin_is_replaced_while_its_tables_count_on() {
         job(&status, "a", "job").expect("the job is there")["plugins"].as_array().expect("plugins").clone();
     assert_eq!(plugins.len(), 1, "{plugins:?}");
     assert_eq!(plugins[0]["plugin"], "top");
+    // Of a component that was there, the code is; of others each compiling counts.
+    assert!(status["tenants"][0]["compile_ns"].as_u64() > Some(10_000_000), "{status:#}");
     daemon.stop();
 }
 
@@ -429,16 +469,78 @@ fn a_version_that_asks_for_more_waits_until_that_is_granted() {
     assert!(!has_more(&daemon.status(A)));
     daemon.write("policy.toml", &POLICY.replace("sys_enter_*", "sys_*"));
     daemon.reload();
-    let status = daemon.wait_for("the new version is there", has_more);
-    assert_eq!(waits(&status).as_array().map(Vec::len), Some(0), "{status}");
+    daemon.wait_for("the new version is there", |status| {
+        has_more(status) && waits(status).as_array().is_some_and(Vec::is_empty)
+    });
     let made = caller.end();
     wait_for_events(&daemon, "a", "job", made);
     daemon.stop();
 }
 
+/// What waits is kept, as the job is; and more memory is more of it for the sandbox that is there.
+#[test]
+fn a_version_that_waits_does_so_over_a_restart_and_is_given_the_memory_that_it_waited_for() {
+    let Some(top) = plugin("top") else { return };
+    let mut daemon = Daemon::start(None, POLICY);
+    let config = |memory: &str| {
+        let plugin = format!(
+            "[plugins.top]\ncomponent = \"top.wasm\"\nlimits = {{ memory = \"{memory}\", deadline = \"5s\" }}\n"
+        );
+        daemon.write("tables.toml", &(table("t", "") + &plugin))
+    };
+    let first = config("100MiB");
+    daemon.start_job(A, &top, &first, "job");
+    let more = config("400MiB");
+    let path = top.to_str().expect("a plain path");
+    let output = daemon.weir(A, &["start", path, "-c", &more, "--name", "job"]);
+    assert_eq!(output.status.code(), Some(77), "{}", String::from_utf8_lossy(&output.stderr));
+    let waits = |status: &Value| job(status, "a", "job").map(|job| job["waits"][0][0].clone());
+    assert_eq!(waits(&daemon.status(A)), Some("memory".into()));
+    daemon.wait_for("it is kept", |_| daemon.path("state/waits/a.job/.job").exists());
+    daemon.kill_and_start_again();
+    daemon.wait_for("it waits again", |status| waits(status) == Some("memory".into()));
+    daemon.write("policy.toml", &POLICY.replacen("300MiB", "500MiB", 1));
+    daemon.reload();
+    let status = daemon.wait_for("it is there", |status| {
+        job(status, "a", "job").is_some_and(|job| {
+            job["waits"].as_array().is_some_and(Vec::is_empty) && job["plugins"][0]["state"] == "running"
+        })
+    });
+    daemon.wait_for("it is called", |status| {
+        let job = job(status, "a", "job").expect("it is there");
+        account(job, "plugin", "top").is_some_and(|account| account["calls"].as_u64() > Some(1))
+    });
+    assert!(status["tenants"][0]["no_sandbox"].is_null(), "{status:#}");
+    assert!(!daemon.path("state/waits/a.job").exists());
+    daemon.stop();
+}
+
+/// A plugin takes a second or more to be compiled again.
+#[test]
+fn a_job_that_is_stopped_while_it_is_begun_again_stays_so() {
+    let Some(top) = plugin("top") else { return };
+    let mut daemon = Daemon::start(None, POLICY);
+    let config = daemon.write("tables.toml", &(table("t", "") + &slow()));
+    daemon.start_job(A, &top, &config, "job");
+    daemon.wait_for("it is kept", |_| daemon.path("state/jobs/a.job/.job").exists());
+    daemon.kill_and_start_again();
+    let status = daemon.wait_for("its tables are there", |status| job(status, "a", "job").is_some());
+    let plugins = job(&status, "a", "job").expect("it is there")["plugins"].as_array().map(Vec::len);
+    let output = daemon.weir(A, &["stop", "job"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    if plugins == Some(0) {
+        daemon
+            .wait_for("its plugins are compiled", |_| daemon.log().contains("was stopped, or started again"));
+    }
+    daemon.wait_for("intervals are over", |status| status["intervals"].as_u64() >= Some(3));
+    assert_eq!(job(&daemon.status(0), "a", "job"), None);
+    assert!(!daemon.path("state/jobs/a.job").exists());
+    daemon.stop();
+}
+
 #[test]
 fn a_changed_configuration_changes_only_what_is_different() {
-    let daemon = Daemon::start(Some(&table("t", "")), POLICY);
+    let mut daemon = Daemon::start(Some(&table("t", "")), POLICY);
     let has = |status: &Value, name: &str| {
         job(status, "operator", "configuration").is_some_and(|job| account(job, "table", name).is_some())
     };
@@ -449,6 +551,17 @@ fn a_changed_configuration_changes_only_what_is_different() {
         daemon.reload();
         daemon.wait_for("another table is there", |status| has(status, &format!("other{round}")));
     }
+    // Signals that come faster than they are obeyed: what the file has at last counts.
+    for round in 0..rounds(50, 10) {
+        daemon.write("new.toml", &(table("t", "") + &table(&format!("quick{round}"), "")));
+        std::fs::rename(daemon.path("new.toml"), daemon.path("weir.toml")).expect("both are ours");
+        daemon.reload();
+    }
+    let last = format!("quick{}", rounds(50, 10) - 1);
+    daemon.wait_for("the last table is there", |status| has(status, &last));
+    daemon.write("weir.toml", &(table("t", "") + &table("other3", "")));
+    daemon.reload();
+    daemon.wait_for("it is gone", |status| has(status, "other3") && !has(status, &last));
     // What is wrong changes nothing.
     daemon.write("weir.toml", "[tables.t]\non = \"nothing\"\n");
     daemon.reload();
@@ -461,21 +574,20 @@ fn a_changed_configuration_changes_only_what_is_different() {
     assert!(has(&status, "other3") && !has(&status, "other2"), "{status:#}");
     let made = caller.end();
     wait_for_events(&daemon, "operator", "configuration", made);
+    // A daemon need not have tables of its own, neither later nor when it starts.
+    daemon.write("weir.toml", "");
+    daemon.reload();
+    daemon.wait_for("the configuration's tables are gone", |status| !has(status, "t"));
+    daemon.kill_and_start_again();
     daemon.stop();
 }
 
 /// Programs of the kernel that the daemon holds, its descriptors and its spawner's, and how many processes they have,
 /// with those that have ended and were not waited for.
 fn held(daemon: &Daemon) -> (usize, usize, usize, usize) {
-    let mut programs = BTreeSet::new();
-    for entry in std::fs::read_dir(format!("/proc/{}/fdinfo", daemon.pid())).expect("it runs") {
-        // It may be closed by now.
-        let text = std::fs::read_to_string(entry.expect("it runs").path()).unwrap_or_default();
-        programs.extend(text.lines().filter_map(|line| line.strip_prefix("prog_id:")).map(str::to_owned));
-    }
-    let descriptors = |pid| std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it runs").count();
+    let programs = Held::by(daemon.pid()).programs;
     let spawner = daemon.spawner();
-    (programs.len(), descriptors(daemon.pid()), descriptors(spawner), children(spawner).len())
+    (programs.len(), Held::descriptors(daemon.pid()), Held::descriptors(spawner), children(spawner).len())
 }
 
 /// A client that was just ending was counted before, perhaps, so that fewer descriptors will do.
@@ -586,6 +698,38 @@ fn a_daemon_that_was_killed_goes_on_and_says_what_it_has_missed() {
     daemon.stop();
 }
 
+/// Who counts everything counts the sandboxes of others, and not its own.
+#[test]
+fn a_sandbox_at_work_is_not_in_its_own_tables_before_a_restart_or_after() {
+    let Some(top) = plugin("top") else { return };
+    let policy = POLICY.replacen("scope = \"user\"", "scope = \"all\"", 1);
+    let mut daemon = Daemon::start(None, &policy);
+    let config = "[tables.t]\non = \"tracepoint:raw_syscalls:sys_enter\"\nwhere = \"comm == \\\"weir-sandbox\\\"\"\n\
+                  by = { pid = \"pid\" }\nshow = { calls = \"count()\" }\n";
+    let config = daemon.write("tables.toml", &(config.to_owned() + &slow()));
+    daemon.start_job(A, &top, &config, "job");
+    let calls = |status: &Value, tenant: &str| {
+        let job = job(status, tenant, "job")?;
+        account(job, "plugin", "top")?["calls"].as_u64()
+    };
+    for _ in 0..2 {
+        // What a process does before it is known as a sandbox may be counted. To configure a plugin is a call, too.
+        let status = daemon.wait_for("its plugin is called", |status| calls(status, "a") >= Some(3));
+        let (before, called) = (events(&status, "a", "job", "t"), calls(&status, "a").unwrap_or_default());
+        let status = daemon.wait_for("it is called on", |status| calls(status, "a") >= Some(called + 3));
+        assert_eq!(events(&status, "a", "job", "t"), before);
+        daemon.kill_and_start_again();
+    }
+    let other = daemon.write("other.toml", &(table("t", "") + &slow()));
+    daemon.start_job(B, &top, &other, "job");
+    daemon.wait_for("the other's plugin is called", |status| calls(status, "b") >= Some(3));
+    daemon.wait_for("the other's sandbox is seen", |status| {
+        job(status, "a", "job").is_some_and(|job| account(job, "table", "t").is_some())
+            && events(status, "a", "job", "t") > 0
+    });
+    daemon.stop();
+}
+
 #[test]
 fn a_job_that_cannot_be_begun_again_is_told_of_and_takes_its_room_until_it_is_stopped() {
     let Some(top) = plugin("top") else { return };
@@ -644,6 +788,46 @@ fn a_job_that_cannot_be_begun_again_is_told_of_and_takes_its_room_until_it_is_st
     daemon.stop();
 }
 
+/// At any time, while it begins too: nothing of it is left in the kernel, nor a process, and the next one goes on.
+#[test]
+fn a_daemon_that_is_killed_again_and_again_leaves_nothing_behind() {
+    let Some(top) = plugin("top") else { return };
+    let mut daemon = Daemon::start(None, POLICY);
+    let config = daemon.write("tables.toml", &(table("t", "") + &slow()));
+    for uid in [A, B] {
+        daemon.start_job(uid, &top, &config, "job");
+    }
+    daemon.wait_for("they are kept", |_| {
+        ["a", "b"].iter().all(|tenant| daemon.path(&format!("state/jobs/{tenant}.job/.job")).exists())
+    });
+    let (mut held, mut processes, mut random) = (Held::default(), Vec::new(), 1u64);
+    let rounds = rounds(150, 3);
+    for _ in 0..rounds {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        std::thread::sleep(Duration::from_millis((random >> 33) % rounds.max(50) * 2));
+        held.add(Held::by(daemon.pid()));
+        let own = children(daemon.pid());
+        let others = own.iter().flat_map(|spawner| children(*spawner)).collect::<Vec<_>>();
+        processes.extend(own.iter().copied().chain(others).filter_map(Watched::if_it_runs));
+        daemon.kill();
+        daemon.execute();
+    }
+    daemon.kill();
+    assert!(!emulated() && held.links.len() > 50 || held.links.len() > 1, "{}", held.links.len());
+    processes.iter().for_each(Watched::assert_ends);
+    held.assert_gone();
+    daemon.start_again();
+    daemon.wait_for("the jobs are there again", |status| {
+        ["a", "b"].iter().all(|tenant| {
+            job(status, tenant, "job").is_some_and(|job| job["plugins"][0]["state"] == "running")
+        })
+    });
+    let before = events(&daemon.status(0), "a", "job", "t");
+    calls_as(A, 100);
+    wait_for_events(&daemon, "a", "job", before + 100);
+    daemon.stop();
+}
+
 /// As a service manager starts it: with a socket that is there already, told when it is ready, and looked after.
 #[test]
 fn a_service_manager_is_answered() {
@@ -691,6 +875,8 @@ fn clients_that_say_nothing_or_nonsense_cost_nobody_else() {
     let daemon = Daemon::start(None, POLICY);
     let connect = || std::os::unix::net::UnixStream::connect(daemon.path("socket")).expect("it connects");
     let mut random = 1u64;
+    let mut greeting = [0; 8];
+    connect().read_exact(&mut greeting).expect("a daemon greets");
     for length in 0..rounds(200, 40) {
         let mut client = connect();
         let bytes: Vec<u8> = (0..length)
@@ -700,7 +886,7 @@ fn clients_that_say_nothing_or_nonsense_cost_nobody_else() {
             })
             .collect();
         // Every other one begins as a client does.
-        let greeting: &[u8] = if length % 2 == 0 { b"weir\0\0\0\x02" } else { b"" };
+        let greeting = if length % 2 == 0 { &greeting[..] } else { &[] };
         drop(client.write_all(&[greeting, &bytes].concat()));
         client.shutdown(std::net::Shutdown::Write).expect("it is open");
         drop(client.read_to_end(&mut Vec::new()));
@@ -720,6 +906,26 @@ fn clients_that_say_nothing_or_nonsense_cost_nobody_else() {
         drop(client.kill());
         drop(client.wait());
     }
+    // So do as many as there are places for, of users of no tenant: whoever may have nothing has few, and soon none.
+    let began = Instant::now();
+    let strangers = std::thread::scope(|scope| {
+        let many = |uid: u32| {
+            let path = daemon.path("socket");
+            move || {
+                let uid = Uid::from_raw(uid);
+                rustix::thread::set_thread_res_uid(uid, uid, uid).expect("root can be anybody");
+                let connect = |_| std::os::unix::net::UnixStream::connect(&path).expect("it connects");
+                (0..32).map(connect).collect::<Vec<_>>()
+            }
+        };
+        let users: Vec<_> = (0..10).map(|user| scope.spawn(many(STRANGER + user))).collect();
+        users.into_iter().flat_map(|user| user.join().expect("it ends well")).collect::<Vec<_>>()
+    });
+    for _ in 0..rounds(20, 3) {
+        assert!(daemon.weir(B, &["status"]).status.success(), "{}", daemon.log());
+    }
+    assert!(emulated() || began.elapsed() < Duration::from_secs(20), "it was answered meanwhile");
+    drop(strangers);
     daemon.stop();
 }
 
@@ -782,9 +988,9 @@ fn with_sandbox() -> Option<(Daemon, Vec<Watched>, u32)> {
 fn the_daemon_and_its_spawner_hold_what_is_listed() {
     let Some((daemon, _, sandbox)) = with_sandbox() else { return };
     let bits = |numbers: &[u32]| numbers.iter().fold(0u64, |bits, number| bits | 1 << number);
-    // DAC_READ_SEARCH, SYS_PTRACE, SYS_RESOURCE, SYSLOG, PERFMON, BPF, as far as this process has them.
+    // DAC_READ_SEARCH, SYS_PTRACE, SYS_RESOURCE, SYSLOG, PERFMON, BPF, CHECKPOINT_RESTORE, as far as this process has them.
     let ours = u64::from_str_radix(&status_line(Path::new("/proc/self"), "CapPrm"), 16).expect("a number");
-    let own = bits(&[2, 19, 24, 34, 38, 39]) & ours;
+    let own = bits(&[2, 19, 24, 34, 38, 39, 40]) & ours;
     // KILL, SETGID, SETUID, SETPCAP.
     let spawner = bits(&[5, 6, 7, 8]);
     for (pid, held, bounding) in

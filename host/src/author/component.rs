@@ -57,7 +57,9 @@ pub(super) fn imports(component: &[u8]) -> Result<Vec<String>> {
 /// `weir plugin pack`.
 pub(super) fn pack(component: &Path, manifest: &Path, output: &Path) -> Result<()> {
     let bytes = read_component(component)?;
-    let manifest = Manifest::parse(&config::read(manifest)?, manifest)?;
+    let path = manifest;
+    let manifest = Manifest::parse(&config::read(path)?, path)?;
+    manifest.check(path)?;
     let of = |error: Error| error.context(component.display());
     imports(&bytes).map_err(of)?;
     let packed = manifest::pack(&bytes, &manifest).map_err(of)?;

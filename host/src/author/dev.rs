@@ -1,16 +1,21 @@
 //! `weir plugin dev`: edit, look, edit.
 
+use std::collections::BTreeMap;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use super::project::Project;
-use super::replay::{Outputs, replay};
+use super::files::Files;
+use super::project::{Project, sources};
+use super::replay::{Finished, Outputs};
+use super::{Dev, build, expect};
 use crate::cli::signals::Signals;
 use crate::cli::{Format, say, wait};
 use crate::error::{Error, Kind, Result};
+use crate::manifest;
+use crate::sandbox::OptionValue;
 
-/// How often it is looked whether a source has changed.
+/// How often it is looked whether a file has changed.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Why a replay ended before its end.
@@ -21,34 +26,32 @@ enum Cut {
     Stopped,
 }
 
-pub(super) fn dev(folder: &Path, recording: Option<&Path>, fast: bool) -> Result<()> {
+/// Files that are looked at for changes: as they were when what is shown was made of them.
+struct Watched<'a> {
+    dev: &'a Dev,
+    verbose: bool,
+    signals: &'a Signals,
+    seen: Files,
+}
+
+pub(super) fn dev(dev: &Dev, verbose: bool) -> Result<()> {
     let signals = Signals::catch(None)?;
+    // A folder that is none is a mistake on the command line. What is wrong in one is what whoever edits wants to see, and
+    // no reason to end.
+    match Project::open(&dev.folder, verbose) {
+        Err(error) if error.kind == Kind::NoInput => return Err(error),
+        _ => (),
+    }
     loop {
-        let project = Project::open(folder)?;
-        let recording = match recording {
-            Some(recording) => recording.to_owned(),
-            None => first(&project)?,
-        };
-        let since = project.changed()?;
+        // Before anything is read: what changes after that has changed.
+        let mut watched = Watched { dev, verbose, signals: &signals, seen: dev.files()? };
         let mut cut = Cut::No;
-        let mut watch = |until: Option<Instant>| -> Result<bool> {
-            cut = look(&project, since, &signals, until)?;
-            Ok(cut == Cut::No)
-        };
-        let shown = super::build::build(&project).and_then(|plugin| {
-            let mut sink = Outputs(Format::Text.sink(true));
-            let plugin = (&*plugin, &project.manifest);
-            replay(plugin, &Default::default(), &recording, &mut sink, |interval| {
-                watch(Some(Instant::now() + if fast { Duration::ZERO } else { interval.length }))
-            })
-        });
-        // What is wrong is what whoever edits wants to see, and no reason to end.
-        if let Err(error) = shown {
+        if let Err(error) = dev.show(&mut watched, &mut cut) {
             say("error", &error);
         }
         if cut == Cut::No {
             say("note", &"waiting for a change; Ctrl-C ends this");
-            cut = look(&project, since, &signals, None)?;
+            cut = watched.look(None)?;
         }
         if cut == Cut::Stopped {
             return Ok(());
@@ -56,21 +59,69 @@ pub(super) fn dev(folder: &Path, recording: Option<&Path>, fast: bool) -> Result
     }
 }
 
-/// Waits until then, for ever if there is no end, or for a change or a signal.
-fn look(project: &Project, since: SystemTime, signals: &Signals, until: Option<Instant>) -> Result<Cut> {
-    loop {
-        if signals.came() {
-            return Ok(Cut::Stopped);
+impl Dev {
+    /// Builds the plugin, and shows what comes of the recording.
+    fn show(&self, watched: &mut Watched<'_>, cut: &mut Cut) -> Result<()> {
+        let project = Project::open(&self.folder, watched.verbose)?;
+        let recording = match &self.recording {
+            Some(recording) => recording.clone(),
+            None => first(&project)?,
+        };
+        let mut options = expect::options(&recording)?;
+        options.extend(self.given(&project)?);
+        let built = build::build(&project);
+        watched.seen.after_tools(&self.files()?);
+        let mut plugin = Finished::read(&project, &built?)?;
+        let mut sink = Outputs(Format::Text.sink(true));
+        let broken_off = plugin.replay(&options, &recording, &mut sink, |interval| {
+            *cut = watched
+                .look(Some(Instant::now() + if self.fast { Duration::ZERO } else { interval.length }))?;
+            Ok(*cut == Cut::No)
+        })?;
+        if let Some(place) = broken_off {
+            say("note", &format_args!("{} ends early, {place}", recording.display()));
         }
-        if project.changed()? > since {
-            return Ok(Cut::Changed);
+        Ok(())
+    }
+
+    /// What is given on the command line comes before what is written beside the recording.
+    fn given(&self, project: &Project) -> Result<BTreeMap<String, OptionValue>> {
+        let plugins = [(project.manifest.name.as_str(), Some(&project.manifest))];
+        Ok(manifest::typed(&self.options, &plugins)?.pop().unwrap_or_default())
+    }
+
+    /// The sources, the tests, and a recording from elsewhere.
+    fn files(&self) -> Result<Files> {
+        let mut files = sources(&self.folder)?;
+        let tests = self.folder.join("tests");
+        files.extend(Files::of(&tests, &[])?);
+        // A recording is a folder, and may be another one's by a link.
+        let inside = std::fs::read_dir(&tests).into_iter().flatten().flatten().map(|entry| entry.path());
+        let links = inside.filter(|path| path.is_symlink() && path.is_dir());
+        for recording in links.chain(self.recording.clone()) {
+            files.extend(Files::of(&recording, &[])?);
         }
-        let now = Instant::now();
-        if until.is_some_and(|until| now >= until) {
-            return Ok(Cut::No);
+        Ok(files)
+    }
+}
+
+impl Watched<'_> {
+    /// Waits until then, for ever if there is no end, or for a change or a signal.
+    fn look(&self, until: Option<Instant>) -> Result<Cut> {
+        loop {
+            if self.signals.came() {
+                return Ok(Cut::Stopped);
+            }
+            if self.dev.files()? != self.seen {
+                return Ok(Cut::Changed);
+            }
+            let now = Instant::now();
+            if until.is_some_and(|until| now >= until) {
+                return Ok(Cut::No);
+            }
+            let next = until.map_or(now + LOOK, |until| until.min(now + LOOK));
+            wait(&[self.signals.as_fd()], Some(next))?;
         }
-        let next = until.map_or(now + LOOK, |until| until.min(now + LOOK));
-        wait(&[signals.as_fd()], Some(next))?;
     }
 }
 

@@ -15,7 +15,9 @@ mod build;
 mod component;
 mod dev;
 mod expect;
+mod files;
 mod inspect;
+mod lines;
 mod new;
 mod project;
 mod registry;
@@ -23,12 +25,13 @@ mod replay;
 mod sign;
 mod verify;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
 use crate::error::Result;
 use crate::manifest::Language;
+use project::Project;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -59,7 +62,7 @@ pub(crate) struct New {
     /// The plugin's name, and the folder to make
     name: String,
     /// What to write it in
-    #[arg(long = "lang", value_name = "LANGUAGE")]
+    #[arg(long = "lang", value_name = "rust|c|go|javascript|typescript|python|zig")]
     language: Language,
 }
 
@@ -94,6 +97,9 @@ pub(crate) struct Dev {
     /// As fast as it goes, in place of an interval's time for each interval
     #[arg(long)]
     fast: bool,
+    /// Set an option of the plugin, in place of what tests/NAME.toml has; can be given more than once
+    #[arg(long = "option", value_name = "NAME=VALUE", value_parser = crate::cli::setting)]
+    options: Vec<crate::cli::Setting>,
 }
 
 #[derive(Debug, Args)]
@@ -121,7 +127,7 @@ pub(crate) struct Inspect {
 pub(crate) struct Verify {
     /// The plugin
     plugin: PathBuf,
-    /// A public key of minisign, one of which must have signed it
+    /// A public key of minisign, or the file of one; one of these must have signed it
     #[arg(long = "key", value_name = "KEY")]
     keys: Vec<String>,
 }
@@ -130,7 +136,8 @@ pub(crate) struct Verify {
 pub(crate) struct Sign {
     /// The plugin, as it was built
     plugin: PathBuf,
-    /// The file of a secret key, as `minisign -G` makes them; its password is asked for, or read from standard input
+    /// The file of a secret key, as `minisign -G` makes them. Its password, if it has one, is asked for, or read from
+    /// standard input
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
     /// The file to write [default: the plugin's own]
@@ -157,12 +164,13 @@ pub(crate) struct Pull {
     output: Option<PathBuf>,
 }
 
-pub(crate) fn run(command: &Command) -> Result<()> {
+pub(crate) fn run(command: &Command, verbose: bool) -> Result<()> {
+    let open = |folder: &Path| Project::open(folder, verbose);
     match command {
         Command::New(new) => new::new(&new.name, new.language),
-        Command::Build(build) => build::build(&project::Project::open(&build.folder)?).map(drop),
-        Command::Test(test) => expect::test(&test.folder, test.update, !test.no_build),
-        Command::Dev(dev) => dev::dev(&dev.folder, dev.recording.as_deref(), dev.fast),
+        Command::Build(build) => build::build(&open(&build.folder)?).map(drop),
+        Command::Test(test) => expect::test(&open(&test.folder)?, test.update, !test.no_build),
+        Command::Dev(dev) => dev::dev(dev, verbose),
         Command::Pack(pack) => component::pack(&pack.component, &pack.manifest, &pack.output),
         Command::Inspect(inspect) => inspect::inspect(&inspect.plugin, inspect.format),
         Command::Verify(verify) => verify::verify(&verify.plugin, &verify.keys),

@@ -36,7 +36,7 @@ pub(super) fn new(name: &str, language: Language) -> Result<()> {
     write(&RECORDING, &tests.join("first.weir"), <[u8]>::to_vec)?;
     write_file(&tests.join("first.jsonl"), EXPECTED)?;
     // For editors; every build does the same.
-    super::build::generate(&Project::open(folder)?)?;
+    super::build::generate(&Project::open(folder, false)?)?;
     say("note", &format_args!("{name}/README.md says what it takes to build it"));
     answer(&format!("{name} is a plugin in {}. Next: cd {name} && weir plugin test\n", language.name()))
 }

@@ -3,10 +3,10 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use include_dir::{Dir, include_dir};
 
+use super::files::{Files, TOOLS};
 use crate::config;
 use crate::error::{Error, Kind, Result};
 use crate::manifest::{Language, Manifest};
@@ -17,20 +17,18 @@ pub(super) static SDK: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../plugi
 const MANIFEST: &str = "plugin.toml";
 /// What is generated, and what is no part of the plugin.
 const NOT_SOURCE: [&str; 3] = ["build", "target", "tests"];
-/// What tools keep, wherever it is.
-const TOOLS: [&str; 4] = ["node_modules", "__pycache__", ".git", ".venv"];
-/// A folder that is no project's.
-const MOST_FILES: usize = 10_000;
 
 #[derive(Debug)]
 pub(super) struct Project {
     pub(super) folder: PathBuf,
     pub(super) manifest: Manifest,
     pub(super) language: Language,
+    /// Whether the commands that build it are shown as they are.
+    pub(super) verbose: bool,
 }
 
 impl Project {
-    pub(super) fn open(folder: &Path) -> Result<Self> {
+    pub(super) fn open(folder: &Path, verbose: bool) -> Result<Self> {
         let path = folder.join(MANIFEST);
         if !path.exists() {
             let message = format!("{} is no plugin's project: it has no {MANIFEST}", folder.display());
@@ -39,6 +37,7 @@ impl Project {
             );
         }
         let manifest = Manifest::parse(&config::read(&path)?, &path)?;
+        manifest.check(&path)?;
         let Some(language) = manifest.language else {
             let message = format!("{} does not say in which language the plugin is", path.display());
             return Err(Error::new(Kind::Config, message).help(
@@ -47,7 +46,7 @@ impl Project {
         };
         // Tools are started in it.
         let folder = folder.canonicalize()?;
-        Ok(Self { folder, manifest, language })
+        Ok(Self { folder, manifest, language, verbose })
     }
 
     /// What is generated.
@@ -69,34 +68,15 @@ impl Project {
         files(&self.tests(), "weir").unwrap_or_default()
     }
 
-    /// When a source was last changed.
-    pub(super) fn changed(&self) -> Result<SystemTime> {
-        let (mut newest, mut files) = (SystemTime::UNIX_EPOCH, 0);
-        let mut folders = vec![self.folder.clone()];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(&folder)? {
-                let entry = entry?;
-                let about = match entry.metadata() {
-                    // An editor's file that has gone by now.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    about => about?,
-                };
-                files += 1;
-                if files > MOST_FILES {
-                    let message = format!("{} has more than {MOST_FILES} files", self.folder.display());
-                    return Err(Error::new(Kind::Usage, message).help("is it the plugin's own folder?"));
-                }
-                let is_in = |names: &[&str]| names.iter().any(|name| entry.file_name() == *name);
-                let skipped = is_in(&TOOLS) || (folder == self.folder && is_in(&NOT_SOURCE));
-                match about.is_dir() {
-                    true if skipped => {}
-                    true => folders.push(entry.path()),
-                    false => newest = newest.max(about.modified()?),
-                }
-            }
-        }
-        Ok(newest)
+    /// What the plugin is made of, as it is now.
+    pub(super) fn sources(&self) -> Result<Files> {
+        sources(&self.folder)
     }
+}
+
+/// The sources of the project in a folder, whether or not its manifest is in order.
+pub(super) fn sources(folder: &Path) -> Result<Files> {
+    Files::of(folder, &NOT_SOURCE)
 }
 
 /// What of a folder has this ending, in the order of the names.

@@ -25,8 +25,11 @@ use crate::sink::time;
 use crate::trust::Digest;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const CONFIG: &str = "application/vnd.wasm.config.v0+json";
 const WASM: &str = "application/wasm";
+/// Manifests of one index that are looked into: an image for every platform has a dozen.
+const MANIFESTS: usize = 32;
 /// A manifest that is made to be read for long. The specification has registries take four MiB at most.
 const MANIFEST_BYTES: u64 = 4 << 20;
 
@@ -50,6 +53,20 @@ impl Descriptor {
 #[derive(Debug, Deserialize)]
 struct Image {
     layers: Vec<Descriptor>,
+}
+
+impl Image {
+    fn wasm(&self) -> Option<&Descriptor> {
+        self.layers.iter().find(|layer| layer.media_type == WASM)
+    }
+}
+
+/// What a tag can be: one artefact, or several, as for several platforms.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Tagged {
+    One(Image),
+    Several { manifests: Vec<Descriptor> },
 }
 
 pub(super) fn push(plugin: &Path, to: &str) -> Result<()> {
@@ -108,14 +125,17 @@ pub(super) fn pull(from: &str, output: Option<&Path>) -> Result<()> {
             .help("name another file with -o; none is overwritten"));
     }
     let mut client = Client::new(&from, "pull")?;
-    let image = client.manifest(MANIFEST, MANIFEST_BYTES)?;
-    let digest = Digest::of(&image);
-    is_what_was_asked(&from, &digest, from.digest.as_ref())?;
     let wrong = |what: &str| Error::new(Kind::Data, format!("{from}: {what}"));
-    let image: Image =
-        serde_json::from_slice(&image).map_err(|_| wrong("this is not the manifest of an artefact"))?;
-    let layer = image.layers.iter().find(|layer| layer.media_type == WASM);
-    let layer = layer.ok_or_else(|| wrong("it has no WebAssembly in it, so it is no plugin"))?;
+    let tagged = client.manifest(&from.wanted(), &format!("{MANIFEST}, {INDEX}"), MANIFEST_BYTES)?;
+    let digest = Digest::of(&tagged);
+    is_what_was_asked(&from, &digest, from.digest.as_ref())?;
+    let tagged =
+        serde_json::from_slice(&tagged).map_err(|_| wrong("this is not the manifest of an artefact"))?;
+    let (digest, image) = match tagged {
+        Tagged::One(image) => (digest, image),
+        Tagged::Several { manifests } => of_several(&mut client, &from, &manifests)?,
+    };
+    let layer = image.wasm().ok_or_else(|| wrong("it has no WebAssembly in it, so it is no plugin"))?;
     if layer.size > COMPONENT_BYTES as u64 {
         return Err(wrong(&format!("it has more than {} MiB", COMPONENT_BYTES >> 20)));
     }
@@ -125,6 +145,44 @@ pub(super) fn pull(from: &str, output: Option<&Path>) -> Result<()> {
     write_file(&output, &bytes)?;
     let (from, output) = (from.without_tag(), output.display());
     answer(&format!("pulled {from}@{digest} into {output}\nnext: weir plugin inspect {output}\n"))
+}
+
+/// The one of several artefacts that has WebAssembly in it.
+fn of_several(
+    client: &mut Client<'_>,
+    from: &Reference,
+    manifests: &[Descriptor],
+) -> Result<(Digest, Image)> {
+    let wrong = |what: String| Error::new(Kind::Data, format!("{from}: {what}"));
+    if manifests.len() > MANIFESTS {
+        return Err(wrong(format!("it is an index of more than {MANIFESTS} artefacts"))
+            .help("name one by its digest: HOST/NAME@sha256:…"));
+    }
+    let mut found = Vec::new();
+    for about in manifests.iter().filter(|about| about.media_type == MANIFEST) {
+        let digest = about
+            .digest
+            .parse::<Digest>()
+            .map_err(|_| wrong("a digest in its index is not SHA-256".to_owned()))?;
+        let manifest = client.manifest(&about.digest, MANIFEST, MANIFEST_BYTES)?;
+        is_what_was_asked(from, &Digest::of(&manifest), Some(&digest))?;
+        // What is no artefact may be somebody's own.
+        let image = serde_json::from_slice::<Image>(&manifest).ok().filter(|image| image.wasm().is_some());
+        found.extend(image.map(|image| (digest, image)));
+    }
+    match (found.pop(), &found[..]) {
+        (Some(one), []) => Ok(one),
+        (None, _) => Err(wrong(format!(
+            "none of the {} artefacts of its index has WebAssembly in it, so it is no plugin",
+            manifests.len()
+        ))),
+        (Some((last, _)), others) => {
+            let all: Vec<_> =
+                others.iter().map(|(digest, _)| digest).chain([&last]).map(Digest::to_string).collect();
+            Err(wrong(format!("several artefacts of its index have WebAssembly in them: {}", all.join(", ")))
+                .help("name one by its digest: HOST/NAME@sha256:…"))
+        }
+    }
 }
 
 fn is_what_was_asked(from: &Reference, found: &Digest, wanted: Option<&Digest>) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::plugins::Added;
 use super::{answer, plugins};
 use crate::error::Result;
 use crate::probe::describe;
@@ -9,7 +10,7 @@ use crate::sandbox::Sandbox;
 
 /// Resolves every name, and compiles and configures every plugin, as a run would.
 pub(super) fn check(path: &Path) -> Result<()> {
-    let (config, plugins) = plugins::plan(Some(path), &[])?;
+    let (config, plugins) = plugins::plan(Some(path), Added::default())?;
     if !plugins.is_empty() {
         Sandbox::start(plugins)?;
     }

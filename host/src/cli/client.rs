@@ -10,15 +10,20 @@ use std::time::{Duration, Instant, SystemTime};
 use clap::Args;
 
 use super::flow::wait;
+use super::plugins::Added;
 use super::signals::Signals;
 use super::workload;
-use super::{Format, answer, plugins, say, unreadable};
+use super::{Format, Setting, Settings, answer, plugins, say, unreadable};
 use crate::error::{Error, Kind, Result};
 use crate::escape::guard;
 use crate::event::{Event, Output, Totals};
+use crate::manifest;
+use crate::probe::locate;
+use crate::sandbox::OptionValue;
 use crate::serve::protocol::{self, Answer, Asked, Question, Start, Upload, schemas};
 use crate::serve::status::Status;
 use crate::sink::Sink;
+use crate::table::Program;
 
 /// Where the daemon listens, unless [`SOCKET`] says otherwise.
 pub(super) const DEFAULT_SOCKET: &str = "/run/weir/weir.sock";
@@ -32,6 +37,8 @@ pub(super) struct StartJob {
     /// The tables that they see, and the plugins' options; without it, the tables that they ask for
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
     /// The job's name; a job of that name is replaced [default: the first plugin's]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -77,7 +84,11 @@ fn socket() -> PathBuf {
 }
 
 /// A question on its way, and what has been answered.
-struct Asking(UnixStream);
+struct Asking {
+    socket: UnixStream,
+    /// Whether the daemon may ask for programs to be opened: they are those of what is to begin.
+    opens: bool,
+}
 
 impl Asking {
     fn ask(socket: &Path, question: &Question, components: &[Vec<u8>]) -> Result<Self> {
@@ -97,18 +108,26 @@ impl Asking {
                 break;
             }
         }
-        Ok(Self(stream))
+        Ok(Self { socket: stream, opens: matches!(question, Question::Start(_)) })
     }
 
     /// The next answer; nothing if there is none any more.
     fn next(&mut self) -> Result<Option<Answer>> {
-        match protocol::answer(&mut self.0) {
-            Ok(Answer::Failed(error)) => Err(error),
-            Ok(Answer::Refused(refused)) => Err(too_much("the daemon refuses it", &refused)),
-            Ok(Answer::Waits(refused)) => Err(too_much(WAITS, &refused)),
-            Ok(answer) => Ok(Some(answer)),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-            Err(error) => Err(error.into()),
+        loop {
+            return match protocol::answer(&mut self.socket) {
+                Ok(Answer::Open(name)) if self.opens => {
+                    let program = locate(&name).and_then(|path| Program::open(&path));
+                    let opened = program.as_ref().map(|program| program.file().as_fd()).map_err(Error::clone);
+                    protocol::send_opened(&self.socket, &opened)?;
+                    continue;
+                }
+                Ok(Answer::Failed(error)) => Err(error),
+                Ok(Answer::Refused(refused)) => Err(too_much("the daemon refuses it", &refused)),
+                Ok(Answer::Waits(refused)) => Err(too_much(WAITS, &refused)),
+                Ok(answer) => Ok(Some(answer)),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+                Err(error) => Err(error.into()),
+            };
         }
     }
 }
@@ -129,7 +148,7 @@ fn silent() -> Error {
 }
 
 /// A configuration's text, and the bytes of the plugins that it names.
-pub(super) fn of_file(path: Option<&Path>, added: &[PathBuf]) -> Result<(Asked, Vec<Upload>, Vec<Vec<u8>>)> {
+pub(super) fn of_file(path: Option<&Path>, added: Added<'_>) -> Result<(Asked, Vec<Upload>, Vec<Vec<u8>>)> {
     let (path, text) = text_of(path)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     // All but this is the daemon's to read, which knows the kernel.
@@ -141,9 +160,56 @@ pub(super) fn of_file(path: Option<&Path>, added: &[PathBuf]) -> Result<(Asked, 
             files.push((name.clone(), folder.join(component)));
         }
     }
-    files.extend(added.iter().map(|path| (plugins::stem(path), path.clone())));
+    let configured = files.len();
+    files.extend(named(added.paths));
     let (uploads, components) = uploads(&files)?;
+    let plugins = files.iter().zip(&components).skip(configured);
+    let text = with_options(text, &plugins.collect::<Vec<_>>(), added.settings)?;
     Ok((asked(path, text), uploads, components))
+}
+
+/// A configuration in which there is also what the command line sets of the plugins that it names.
+fn with_options(
+    text: String,
+    added: &[(&(String, PathBuf), &Vec<u8>)],
+    settings: &[Setting],
+) -> Result<String> {
+    if settings.is_empty() {
+        return Ok(text);
+    }
+    let manifest =
+        |((_, path), component): &(&(String, PathBuf), &Vec<u8>)| manifest::within(component, path);
+    let manifests = added.iter().map(manifest).collect::<Result<Vec<_>>>()?;
+    let about =
+        added.iter().zip(&manifests).map(|(((name, _), _), manifest)| (name.as_str(), manifest.as_ref()));
+    let options = manifest::typed(settings, &about.collect::<Vec<_>>())?;
+    let mut plugins = toml::Table::new();
+    for (((name, path), _), options) in added.iter().zip(options).filter(|(_, options)| !options.is_empty()) {
+        let options = options.into_iter().map(|(name, value)| {
+            let value = match value {
+                OptionValue::Text(text) => text.into(),
+                OptionValue::Integer(integer) => integer.into(),
+                OptionValue::Number(number) => number.into(),
+                OptionValue::Flag(flag) => flag.into(),
+            };
+            (name, value)
+        });
+        let mut plugin = toml::Table::new();
+        plugin.insert("component".to_owned(), path.display().to_string().into());
+        plugin.insert("options".to_owned(), toml::Table::from_iter(options).into());
+        plugins.insert(name.clone(), plugin.into());
+    }
+    let more = toml::Table::from_iter([("plugins".to_owned(), toml::Value::from(plugins))]);
+    // Below what is there, so that the places of mistakes stay where they are.
+    let both = format!("{text}\n{more}");
+    if toml::from_str::<toml::Table>(&text).is_ok() && toml::from_str::<toml::Table>(&both).is_err() {
+        return Err(Error::new(
+            Kind::Usage,
+            "the configuration has settings of the plugin whose option is given",
+        )
+        .help("write the option there"));
+    }
+    Ok(both)
 }
 
 /// A configuration. Without one, plugins ask for their tables.
@@ -157,7 +223,12 @@ fn asked(path: &Path, text: String) -> Asked {
 }
 
 pub(super) fn of_plugins(added: &[PathBuf]) -> Result<(Vec<Upload>, Vec<Vec<u8>>)> {
-    uploads(&added.iter().map(|path| (plugins::stem(path), path.clone())).collect::<Vec<_>>())
+    uploads(&named(added))
+}
+
+/// Plugins of a command line, by the names of their files.
+fn named(added: &[PathBuf]) -> Vec<(String, PathBuf)> {
+    added.iter().map(|path| (plugins::stem(path), path.clone())).collect()
 }
 
 fn uploads(files: &[(String, PathBuf)]) -> Result<(Vec<Upload>, Vec<Vec<u8>>)> {
@@ -188,7 +259,7 @@ pub(super) fn trace(
     let mut totals = Totals::default();
     let (mut ended, mut stopping) = (SystemTime::UNIX_EPOCH, false);
     loop {
-        let mut readable = vec![asking.0.as_fd()];
+        let mut readable = vec![asking.socket.as_fd()];
         if !stopping {
             readable.push(signals.as_fd());
             readable.extend(workload.as_ref().map(AsFd::as_fd));
@@ -196,7 +267,7 @@ pub(super) fn trace(
         }
         wait(&readable, end.filter(|_| !stopping))?;
         sink.tend()?;
-        if has_answer(&asking.0)? {
+        if has_answer(&asking.socket)? {
             match asking.next()? {
                 None => return Err(silent()),
                 Some(Answer::Ended) => break,
@@ -210,7 +281,7 @@ pub(super) fn trace(
         };
         if !stopping && (over || done) {
             // The daemon finishes the interval, and says that it has.
-            asking.0.shutdown(Shutdown::Write)?;
+            asking.socket.shutdown(Shutdown::Write)?;
             stopping = true;
         }
     }
@@ -237,8 +308,8 @@ fn pass_on(answer: Answer, sink: &mut dyn Sink, totals: &mut Totals, ended: &mut
             totals.add(&snapshot.coverage);
             sink.put(&Event::Snapshot(&snapshot))
         }
-        Answer::Detached { table, interval, message } => {
-            sink.put(&Event::Detached { table: &table, interval, message: &message })
+        Answer::Detached { table, interval, why, message } => {
+            sink.put(&Event::Detached { table: &table, interval, why, message: &message })
         }
         Answer::Plugin { plugin, interval, output, .. } => {
             match &output {
@@ -259,8 +330,10 @@ fn pass_on(answer: Answer, sink: &mut dyn Sink, totals: &mut Totals, ended: &mut
 pub(super) fn start(job: &StartJob) -> Result<()> {
     // Plugins of the configuration are not started unless they are named.
     let (path, text) = text_of(job.config.as_deref())?;
-    let asked = asked(path, text);
-    let (plugins, components) = of_plugins(&job.plugins)?;
+    let files = named(&job.plugins);
+    let (plugins, components) = uploads(&files)?;
+    let added: Vec<_> = files.iter().zip(&components).collect();
+    let asked = asked(path, with_options(text, &added, &job.settings.options)?);
     let name = job.name.clone().or_else(|| plugins.first().map(|plugin| plugin.name.clone()));
     let shown = name.clone().unwrap_or_default();
     let mut asking = Asking::ask(&socket(), &Question::Start(Start { name, asked, plugins }), &components)?;
@@ -430,4 +503,37 @@ pub(super) fn plugins(show: &Show) -> Result<()> {
         }
     }
     answer(&columns(&rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn options_go_below_the_configuration() {
+        let path = Path::new("x/my.wasm");
+        let text = "name = \"other\"\nversion = \"1.0.0\"\n[options.who]\ntype = \"text\"\n[options.share]\ntype = \"number\"";
+        let about = manifest::Manifest::parse(text, path).unwrap();
+        let component = manifest::pack(b"\0asm\x0d\0\x01\0", &about).unwrap();
+        let file = ("my".to_owned(), path.to_owned());
+        let with = |text: &str, settings: &[(&str, &str)]| {
+            let settings: Vec<_> =
+                settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            with_options(text.to_owned(), &[(&file, &component)], &settings)
+        };
+        assert_eq!(with("# as it was", &[]).unwrap(), "# as it was");
+        let both = with("interval = \"2s\" # no line's end", &[("who", "a\"b"), ("share", "1")]).unwrap();
+        assert!(both.starts_with("interval = \"2s\" # no line's end\n"), "{both}");
+        let config = Config::plugins_for(&both, Path::new("weir.toml"), &[]).unwrap();
+        let options = config[0].options.clone();
+        assert_eq!(config[0].name, "my");
+        assert_eq!(options["who"], OptionValue::Text("a\"b".to_owned()));
+        assert_eq!(options["share"], OptionValue::Number(1.0));
+        let settings = "[plugins.my]\ncomponent = \"my.wasm\"\n";
+        let error = with(settings, &[("who", "me")]).unwrap_err();
+        assert_eq!((error.kind, error.help.as_deref()), (Kind::Usage, Some("write the option there")));
+        // What is no configuration is the daemon's to refuse.
+        assert!(with("=", &[("who", "me")]).is_ok());
+    }
 }

@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::error::{Error, Result};
 use crate::event::{Event, Label, MetricValue, Output, Totals};
 use crate::kernel::Detached;
-use crate::sandbox::{Answer, Plugin, Sandbox};
+use crate::sandbox::{Answer, Compiled, Compiler, Plugin, Sandbox};
 use crate::sink::Sink;
 use crate::snapshot::Snapshot;
 
@@ -47,6 +47,15 @@ impl<'a> Flow<'a> {
         Self::with(plugins, Sandbox::replay, sink)
     }
 
+    /// The same of a plugin that this compiler has compiled.
+    pub(crate) fn replay_compiled(
+        (compiler, compiled): (&Compiler, Compiled),
+        sink: &'a mut dyn Sink,
+    ) -> Result<Self> {
+        let counters = vec![Counters::new(compiled.name())];
+        Ok(Self::of(counters, Some(Sandbox::replay_compiled(compiler, compiled)?), sink))
+    }
+
     fn with(
         plugins: Vec<Plugin>,
         start: fn(Vec<Plugin>) -> Result<Sandbox>,
@@ -54,7 +63,11 @@ impl<'a> Flow<'a> {
     ) -> Result<Self> {
         let counters = plugins.iter().map(|plugin| Counters::new(&plugin.name)).collect();
         let sandbox = if plugins.is_empty() { None } else { Some(start(plugins)?) };
-        Ok(Self { sink, sandbox, plugins: counters, totals: Totals::default(), ended: UNIX_EPOCH })
+        Ok(Self::of(counters, sandbox, sink))
+    }
+
+    fn of(plugins: Vec<Counters>, sandbox: Option<Sandbox>, sink: &'a mut dyn Sink) -> Self {
+        Self { sink, sandbox, plugins, totals: Totals::default(), ended: UNIX_EPOCH }
     }
 
     /// Intervals are missing, which plugins are told.
@@ -84,8 +97,8 @@ impl<'a> Flow<'a> {
 
     /// Tells of tables that cost too much.
     pub(crate) fn detached(&mut self, tables: &[Detached]) -> Result<()> {
-        tables.iter().try_for_each(|Detached { table, interval, message }| {
-            self.sink.put(&Event::Detached { table, interval: *interval, message })
+        tables.iter().try_for_each(|Detached { table, interval, why, message }| {
+            self.sink.put(&Event::Detached { table, interval: *interval, why: *why, message })
         })
     }
 

@@ -23,6 +23,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use flow::{Flow, wait};
+use plugins::Added;
 pub(crate) use plugins::{read as read_component, stem};
 pub(crate) use replay::play;
 pub(crate) use run::next;
@@ -50,7 +51,8 @@ Exit codes:
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Say more: of a probe its fields with their types, of a program that the kernel refuses the verifier's whole log
+    /// Say more, where there is more: a probe's fields with their types, the whole log of a program that the kernel
+    /// refuses, the commands that build a plugin
     #[arg(short, long, global = true)]
     verbose: bool,
 }
@@ -117,6 +119,8 @@ struct Record {
     #[arg(long = "plugin", value_name = "FILE")]
     plugins: Vec<PathBuf>,
     #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
     tracing: Tracing,
 }
 
@@ -151,6 +155,8 @@ struct Output {
     /// once
     #[arg(long = "plugin", value_name = "FILE")]
     plugins: Vec<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
     /// What to write to standard output
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
@@ -159,7 +165,30 @@ struct Output {
     artefacts: Option<PathBuf>,
 }
 
+/// What is set of plugins that no configuration has.
+#[derive(Debug, Args)]
+pub(crate) struct Settings {
+    /// Set an option of a plugin that is named here; can be given more than once
+    #[arg(long = "option", value_name = "NAME=VALUE", value_parser = setting)]
+    pub(crate) options: Vec<Setting>,
+}
+
+/// The name of an option and its value, whose type only the plugin's manifest has.
+pub(crate) type Setting = (String, String);
+
+pub(crate) fn setting(text: &str) -> Result<Setting, String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("it must be the option's name, `=`, and its value".to_owned()),
+    }
+}
+
 impl Output {
+    /// The plugins of the command line.
+    fn added(&self) -> Added<'_> {
+        Added { paths: &self.plugins, settings: &self.settings.options }
+    }
+
     /// Where all goes that is put out.
     fn sink(&self, plugins: bool) -> Result<Box<dyn Sink>> {
         let sink = self.format.sink(plugins);
@@ -208,8 +237,11 @@ pub fn main() -> ExitCode {
         Command::Watch(watch) => watch::watch(&watch),
         Command::Run(run) => run::run(&run.tracing, &run.output),
         Command::Check(check) => check::check(&check.config),
-        Command::Record(record) => run::record(&record.tracing, &record.plugins, &record.output),
-        Command::Plugin(command) => author::run(&command),
+        Command::Record(record) => {
+            let added = Added { paths: &record.plugins, settings: &record.settings.options };
+            run::record(&record.tracing, added, &record.output)
+        }
+        Command::Plugin(command) => author::run(&command, cli.verbose),
         Command::Replay(replay) => {
             replay::replay(&replay.recording, replay.config.as_deref(), &replay.output)
         }
@@ -275,6 +307,17 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_option_has_a_name_and_whatever_value() {
+        let split = |name: &str, value: &str| Ok((name.to_owned(), value.to_owned()));
+        assert_eq!(setting("threshold=10ms"), split("threshold", "10ms"));
+        assert_eq!(setting("who=a=b"), split("who", "a=b"));
+        assert_eq!(setting("who="), split("who", ""));
+        for wrong in ["", "who", "=b"] {
+            assert!(setting(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! From what the configuration and the command line say of plugins to plugins that can be started.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 
 use super::run::schemas;
-use super::unreadable;
+use super::{Setting, unreadable};
 use crate::config::{self, Config, PluginConfig};
 use crate::error::{Error, Kind, Result};
 use crate::manifest::{self, Manifest};
@@ -18,6 +19,13 @@ use crate::sandbox::Plugin;
 /// Bytes of a component. The largest known, an interpreter with its library, has 40 MiB.
 const COMPONENT_BYTES: u64 = 256 << 20;
 
+/// The plugins of a command line, and what is set there of their options.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Added<'a> {
+    pub(super) paths: &'a [PathBuf],
+    pub(super) settings: &'a [Setting],
+}
+
 /// A plugin that was read, with what it says of itself and what is written for it.
 #[derive(Debug)]
 struct Found<'a> {
@@ -25,14 +33,14 @@ struct Found<'a> {
     path: PathBuf,
     component: Vec<u8>,
     manifest: Option<Manifest>,
-    written: Option<&'a PluginConfig>,
+    written: Option<Cow<'a, PluginConfig>>,
 }
 
 /// What is to run: the tables of a configuration and those that plugins ask for, and the plugins, those of the command line
 /// last.
-pub(super) fn plan(config: Option<&Path>, added: &[PathBuf]) -> Result<(Config, Vec<Plugin>)> {
+pub(super) fn plan(config: Option<&Path>, added: Added<'_>) -> Result<(Config, Vec<Plugin>)> {
     let kernel = Kernel::running();
-    let path = match (config, added) {
+    let path = match (config, added.paths) {
         (Some(path), _) => path,
         (None, []) => return Err(nothing_to_do()),
         // A plugin that asks for no tables is the reason why there are none.
@@ -43,7 +51,7 @@ pub(super) fn plan(config: Option<&Path>, added: &[PathBuf]) -> Result<(Config, 
     let found = find(&config.plugins, added)?;
     let mut tables = manifest::Tables::new(&mut config.tables);
     for Found { name, path, manifest, written, .. } in &found {
-        tables.add(name, (*written, manifest.as_ref()), path, &kernel)?;
+        tables.add(name, (written.as_deref(), manifest.as_ref()), path, &kernel)?;
     }
     config.has_tables(path)?;
     let plugins = grant(found, &schemas(&config.tables))?;
@@ -53,7 +61,7 @@ pub(super) fn plan(config: Option<&Path>, added: &[PathBuf]) -> Result<(Config, 
 /// Plugins for tables that are there already, as those of a recording are.
 pub(super) fn load(
     config: Option<&Path>,
-    added: &[PathBuf],
+    added: Added<'_>,
     tables: &[(Arc<str>, SchemaRef)],
 ) -> Result<Vec<Plugin>> {
     let names: Vec<&str> = tables.iter().map(|(name, _)| &**name).collect();
@@ -66,7 +74,7 @@ pub(super) fn load(
 
 /// Plugins for one table, whatever tables they ask for.
 pub(super) fn load_for(added: &[PathBuf], table: &[(Arc<str>, SchemaRef)]) -> Result<Vec<Plugin>> {
-    let mut found = find(&[], added)?;
+    let mut found = find(&[], Added { paths: added, settings: &[] })?;
     found
         .iter_mut()
         .filter_map(|plugin| plugin.manifest.as_mut())
@@ -80,9 +88,9 @@ fn nothing_to_do() -> Error {
 }
 
 /// Those of the configuration, then those of the command line.
-fn find<'a>(configured: &'a [PluginConfig], added: &[PathBuf]) -> Result<Vec<Found<'a>>> {
+fn find<'a>(configured: &'a [PluginConfig], added: Added<'_>) -> Result<Vec<Found<'a>>> {
     let mut found = configured.iter().map(configured_one).collect::<Result<Vec<_>>>()?;
-    for path in added {
+    for path in added.paths {
         let name = stem(path);
         if found.iter().any(|plugin| plugin.name == name) {
             return Err(Error::new(Kind::Usage, format!("there are two plugins `{name}`"))
@@ -90,17 +98,23 @@ fn find<'a>(configured: &'a [PluginConfig], added: &[PathBuf]) -> Result<Vec<Fou
         }
         found.push(Found::new(name, path, None)?);
     }
+    let about = found.iter().skip(configured.len());
+    let about: Vec<_> = about.map(|plugin| (&*plugin.name, plugin.manifest.as_ref())).collect();
+    let options = manifest::typed(added.settings, &about)?;
+    for (plugin, options) in found.iter_mut().skip(configured.len()).zip(options) {
+        plugin.written = Some(Cow::Owned(PluginConfig::with_options(&plugin.name, &plugin.path, options)));
+    }
     Ok(found)
 }
 
 fn configured_one(config: &PluginConfig) -> Result<Found<'_>> {
-    let found = Found::new(config.name.clone(), &config.component, Some(config))?;
+    let found = Found::new(config.name.clone(), &config.component, Some(Cow::Borrowed(config)))?;
     config.is_meant(&found.component)?;
     Ok(found)
 }
 
 impl<'a> Found<'a> {
-    fn new(name: String, path: &Path, written: Option<&'a PluginConfig>) -> Result<Self> {
+    fn new(name: String, path: &Path, written: Option<Cow<'a, PluginConfig>>) -> Result<Self> {
         let component = read(path)?;
         let manifest = manifest::within(&component, path)?;
         Ok(Self { name, path: path.to_owned(), component, manifest, written })
@@ -111,7 +125,7 @@ impl<'a> Found<'a> {
 fn grant(found: Vec<Found<'_>>, tables: &[(Arc<str>, SchemaRef)]) -> Result<Vec<Plugin>> {
     let grant = |plugin: Found<'_>| {
         let Found { name, component, manifest, written, .. } = plugin;
-        let given = manifest::Given::new(&name, written, manifest.as_ref())?;
+        let given = manifest::Given::new(&name, written.as_deref(), manifest.as_ref())?;
         let granted = given.of(&name, tables)?;
         Ok(Plugin { name, component, tables: granted, options: given.options, limits: given.limits })
     };

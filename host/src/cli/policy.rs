@@ -4,11 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::answer;
-use crate::config::Config;
+use super::plugins::Added;
+use super::{answer, client};
 use crate::error::{Error, Kind, Result};
-use crate::policy::{self, Grant, Peer, Request, Scope, Usage, show_share, shown};
+use crate::policy::{self, Grant, Peer, Scope, show_share, shown};
+use crate::probe::Kernel;
 use crate::probe::unit::show_size;
+use crate::serve;
+use crate::serve::protocol::Start;
+use crate::table::Program;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Policy {
@@ -27,6 +31,9 @@ pub(super) struct Test {
     /// The configuration
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Ask for this plugin too, and for the tables that it asks for; can be given more than once
+    #[arg(long = "plugin", value_name = "FILE")]
+    plugins: Vec<PathBuf>,
 }
 
 pub(super) fn policy(command: &Policy) -> Result<()> {
@@ -39,17 +46,26 @@ pub(super) fn policy(command: &Policy) -> Result<()> {
     };
     let mut text = format!("{name} is of tenant `{}`, which may have\n", tenant.name);
     granted(&mut text, &tenant.grant);
-    let Some(path) = &test.config else { return answer(&text) };
+    let Some(path) = test.config.as_ref().or(test.plugins.first()) else { return answer(&text) };
 
-    let config = Config::load(path)?;
-    let refusals = tenant.grant.check(&Request::of(&config), &Usage::default());
+    // As a client sends it, and as it is kept by `weir start`.
+    let added = Added { paths: &test.plugins, settings: &[] };
+    let (asked, plugins, components) = client::of_file(test.config.as_deref(), added)?;
+    let start = Start { name: Some("test".to_owned()), asked, plugins };
+    // A daemon knows programs by their own paths, not by links to them.
+    let program = |name: &str| Program::open(&std::fs::canonicalize(crate::probe::locate(name)?)?);
+    let kernel = Kernel::with_programs(Box::new(program));
+    let refusals = serve::refusals(start, components, &kernel, tenant)?;
     let path = path.display();
     if refusals.is_empty() {
         return answer(&format!("{text}{path} is granted\n"));
     }
     text.push_str(&format!("{path} is refused\n"));
-    for refusal in &refusals {
-        text.push_str(&format!("  {refusal}\n"));
+    for (code, what) in &refusals {
+        text.push_str(&format!("  {code}: {what}\n"));
+    }
+    if refusals.iter().all(|(code, _)| *code == policy::Code::Disk.name()) {
+        text.push_str("`weir run` keeps nothing on disk, and is granted\n");
     }
     answer(&text)?;
     let much =

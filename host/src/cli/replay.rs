@@ -10,7 +10,7 @@ use crate::snapshot::Interval;
 
 pub(super) fn replay(path: &Path, config: Option<&Path>, output: &Output) -> Result<()> {
     let mut recording = Recording::open(path)?;
-    let plugins = plugins::load(config, &output.plugins, &recording.tables)?;
+    let plugins = plugins::load(config, output.added(), &recording.tables)?;
     let mut sink = output.sink(!plugins.is_empty())?;
     let mut flow = Flow::replay(plugins, &mut *sink)?;
     flow.start(recording.started, &recording.tables)?;

@@ -1,11 +1,12 @@
 //! `weir run` and `weir record`: from the kernel to a sink, an interval at a time.
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::flow::{Flow, wait};
+use super::plugins::Added;
 use super::signals::Signals;
 use super::workload::Start;
 use super::{Output, Tracing, client, plugins, say};
@@ -21,17 +22,17 @@ use crate::table::TableSpec;
 
 pub(super) fn run(tracing: &Tracing, output: &Output) -> Result<()> {
     if let Some(socket) = client::instead() {
-        let asked = client::of_file(tracing.config.as_deref(), &output.plugins)?;
+        let asked = client::of_file(tracing.config.as_deref(), output.added())?;
         let mut sink = output.sink(!asked.1.is_empty())?;
         let start = Start::Command(&tracing.command);
         return client::trace(&socket, asked, tracing.duration, start, &mut *sink, None);
     }
-    let (config, plugins) = plugins::plan(tracing.config.as_deref(), &output.plugins)?;
+    let (config, plugins) = plugins::plan(tracing.config.as_deref(), output.added())?;
     let mut sink = output.sink(!plugins.is_empty())?;
     Trace::of(&config, tracing).run(plugins, &mut *sink).map(drop)
 }
 
-pub(super) fn record(tracing: &Tracing, asking: &[PathBuf], path: &Path) -> Result<()> {
+pub(super) fn record(tracing: &Tracing, asking: Added<'_>, path: &Path) -> Result<()> {
     let mut recorder = Recorder::new(path)?;
     let (config, _) = plugins::plan(tracing.config.as_deref(), asking)?;
     let totals = Trace::of(&config, tracing).run(Vec::new(), &mut recorder)?;

@@ -18,7 +18,7 @@
 //! | `show` | measure columns: `{ COLUMN = "measure", … }`, at least one | |
 //! | `keys` | rows that an interval can have, from 1 to 1,000,000 | 10,000; 2,000 if a stack is a key |
 //! | `pid` | the one process to count | every process |
-//! | `include_self` | count Weir's own processes, too | `false` |
+//! | `include_self` | count Weir's own process and its sandbox, too | `false` |
 //! | `budget` | what its programs may take of one CPU, such as `1% cpu` | no bound |
 //!
 //! docs/tables.md says what probes, expressions and measures there are.
@@ -99,6 +99,12 @@ pub struct PluginConfig {
 }
 
 impl PluginConfig {
+    /// Nothing but options, as they are given on a command line.
+    pub(crate) fn with_options(name: &str, component: &Path, options: BTreeMap<String, OptionValue>) -> Self {
+        let (name, component) = (name.to_owned(), component.to_owned());
+        Self { name, component, digest: None, tables: None, options, limits: SetLimits::default() }
+    }
+
     /// Whether these bytes are the component that is meant.
     pub(crate) fn is_meant(&self, component: &[u8]) -> Result<()> {
         let Some(wanted) = self.digest else { return Ok(()) };

@@ -3,8 +3,8 @@
 use super::LONGEST_NAME;
 use super::piece::Piece;
 use crate::error::{Error, Result};
-use crate::probe::plan::{Part, Points, Resolved, Whose, Written};
-use crate::probe::{Kernel, pattern};
+use crate::probe::plan::{Part, Points, Resolved, Whose, Written, check_written};
+use crate::probe::{Flaw, Kernel, pattern};
 use crate::table::{Attach, KeyKind, TableSpec};
 
 /// Enough for the processes or files of a busy second, in little memory.
@@ -65,10 +65,7 @@ impl Parts<'_> {
             None => points?,
         };
         check_names(self.keys.iter().chain(&self.measures))?;
-        let resolved = points.resolve(&self.written()).map_err(|(part, flaw)| match self.piece(part) {
-            Some(piece) => piece.flaw(flaw),
-            None => flaw.error,
-        })?;
+        let resolved = points.resolve(&self.written()).map_err(|flawed| self.flaw(flawed))?;
 
         let Resolved { mut probes, starts, keys, measures, saved, names } = resolved;
         let stacks = || keys.iter().any(|key| matches!(key.kind, KeyKind::KernelStack | KeyKind::UserStack));
@@ -82,7 +79,36 @@ impl Parts<'_> {
             crate::probe::plan::only(&mut probes, only);
         }
         let Self { name, include_self, budget, .. } = self;
-        Ok(TableSpec { name, probes, starts, keys, measures, saved, names, rows, include_self, budget })
+        let scoped = false;
+        Ok(TableSpec {
+            name,
+            probes,
+            starts,
+            keys,
+            measures,
+            saved,
+            names,
+            rows,
+            include_self,
+            budget,
+            scoped,
+        })
+    }
+
+    /// What can be said without a kernel: that the probes are of kinds that there are, and the expressions such.
+    pub(super) fn check(&self) -> Result<()> {
+        for piece in self.starts.iter().chain(&self.ends) {
+            pattern(piece.text).map_err(|flaw| piece.flaw(flaw))?;
+        }
+        check_names(self.keys.iter().chain(&self.measures))?;
+        check_written(&self.written()).map_err(|flawed| self.flaw(flawed))
+    }
+
+    fn flaw(&self, (part, flaw): (Part, Flaw)) -> Error {
+        match self.piece(part) {
+            Some(piece) => piece.flaw(flaw),
+            None => flaw.error,
+        }
     }
 
     fn written(&self) -> Written<'_> {

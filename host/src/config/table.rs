@@ -14,9 +14,24 @@ const KEYS: [&str; 11] =
 pub(super) const ROWS: (i64, i64) = (1, 1_000_000);
 
 pub(crate) fn read(entry: &Entry<'_>, kernel: &Kernel) -> Result<TableSpec> {
-    let name = entry.name()?;
     let section = entry.section(&KEYS)?;
-    let (end, from) = probes(entry, &name, &section)?;
+    let parts = parts(entry, &section)?;
+    // Told last: the rest of a table is written first.
+    let nothing =
+        parts.measures.is_empty().then(|| shows_nothing(section.get("show").unwrap_or(entry), &parts.name));
+    let table = parts.resolve(kernel)?;
+    nothing.map_or(Ok(table), Err)
+}
+
+/// What can be said of a table without a kernel.
+pub(crate) fn check(entry: &Entry<'_>) -> Result<()> {
+    check_shape(entry)?;
+    parts(entry, &entry.section(&KEYS)?)?.check()
+}
+
+fn parts<'a>(entry: &Entry<'a>, section: &'a Section<'a>) -> Result<Parts<'a>> {
+    let name = entry.name()?;
+    let (end, from) = probes(entry, &name, section)?;
     let pid = section.get("pid").map(|pid| pid.integer((1, i64::from(u32::MAX)))).transpose()?;
     let pair = section.get("pair").map(|pair| pair_of(pair, from.is_some())).transpose()?;
     let by = match section.get("by") {
@@ -27,8 +42,6 @@ pub(crate) fn read(entry: &Entry<'_>, kernel: &Kernel) -> Result<TableSpec> {
         Some(show) => show.entries()?,
         None => Vec::new(),
     };
-    // Told last: the rest of a table is written first.
-    let nothing = show.is_empty().then(|| shows_nothing(section.get("show").unwrap_or(entry), &name));
     let rows = match section.get("keys") {
         Some(keys) if by.is_empty() => {
             return Err(keys
@@ -38,7 +51,7 @@ pub(crate) fn read(entry: &Entry<'_>, kernel: &Kernel) -> Result<TableSpec> {
         Some(keys) => Some(keys.integer(ROWS)? as u32),
         None => None,
     };
-    let parts = Parts {
+    Ok(Parts {
         name,
         ends: patterns(end)?,
         starts: from.map(patterns).transpose()?.unwrap_or_default(),
@@ -50,12 +63,10 @@ pub(crate) fn read(entry: &Entry<'_>, kernel: &Kernel) -> Result<TableSpec> {
         only: pid.map(|pid| Whose::Process(pid as u32)),
         include_self: section.get("include_self").map_or(Ok(false), Entry::flag)?,
         budget: section.get("budget").map(|budget| share(budget, "the table's programs")).transpose()?,
-    };
-    let table = parts.resolve(kernel)?;
-    nothing.map_or(Ok(table), Err)
+    })
 }
 
-/// What can be said of a table without a kernel: that its keys are those of tables, and that it counts and measures.
+/// What can be said of a table without reading its expressions: that its keys are those of tables, and that it counts and measures.
 pub(crate) fn check_shape(entry: &Entry<'_>) -> Result<()> {
     let name = entry.name()?;
     let section = entry.section(&KEYS)?;

@@ -3,18 +3,16 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use aya_obj::generated::perf_event_attr;
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 
-use super::bpf::{self, Scope};
+use super::bpf::{self, Place, Scope};
 use super::{cpus, feature};
 use crate::error::{Error, Kind, Result};
 use crate::probe::tracepoint_id;
-use crate::table::{Attach, PerfEvent, Period};
+use crate::table::{Attach, PerfEvent, Period, Program};
 
 /// What keeps a program attached; dropping it detaches. Links come before what they are made of.
 #[derive(Debug, Default)]
@@ -72,7 +70,7 @@ impl Links {
             }
             Attach::Profile(_) | Attach::Perf { .. } => {
                 self.everywhere.push((attach.clone(), cookie, Vec::new()));
-                self.keep_up(program)?;
+                self.attach_to(&cpus::online()?, program)?;
             }
             _ => self.event(program, cookie, &mut event(attach)?).map_err(failed)?,
         }
@@ -96,22 +94,45 @@ impl Links {
         Ok(bpf::link_kprobes(program, &names, &cookies, at_return).map(|link| self.links.push(link)).is_ok())
     }
 
+    /// Attaches to places in one program's file at once. Unlike perf events, this takes no CAP_SYS_ADMIN
+    /// (`perf_uprobe_event_init` in kernel/events/core.c).
+    pub(super) fn add_uprobes(&mut self, program: BorrowedFd<'_>, points: &[Point<'_>]) -> Result<()> {
+        let Some((first, _)) = points.first() else { return Ok(()) };
+        let none = || Error::new(Kind::Software, format!("{first} is no uprobe"));
+        let (file, at_return, pid) = in_file(first).ok_or_else(none)?;
+        let places = points.iter().map(|(attach, cookie)| match attach {
+            Attach::Uprobe { offset, .. } => Ok(Place { offset: *offset, counter: 0, cookie: *cookie }),
+            Attach::Usdt { offset, semaphore, .. } => {
+                Ok(Place { offset: *offset, counter: semaphore.unwrap_or_default(), cookie: *cookie })
+            }
+            _ => Err(none()),
+        });
+        let places = places.collect::<Result<Vec<_>>>()?;
+        let link = bpf::link_uprobes(program, &c_string(&file.itself())?, &places, (at_return, pid));
+        self.links.push(link.map_err(|error| attach_error(first, &error))?);
+        Ok(())
+    }
+
     /// Attaches what every CPU has on those that came online since.
     pub(super) fn keep_up(&mut self, program: BorrowedFd<'_>) -> Result<()> {
         if self.everywhere.is_empty() {
             return Ok(());
         }
-        let online = cpus::online()?;
+        // What cannot be read now, as without a descriptor to be had, is read when the next interval ends.
+        cpus::online().map_or(Ok(()), |online| self.attach_to(&online, program))
+    }
+
+    fn attach_to(&mut self, online: &[u32], program: BorrowedFd<'_>) -> Result<()> {
         for (attach, cookie, having) in &mut self.everywhere {
             having.retain_mut(|event| online.contains(&event.cpu) && event.lives());
-            for cpu in &online {
+            for cpu in online {
                 if having.iter().any(|event| event.cpu == *cpu) {
                     continue;
                 }
                 match OnCpu::attach(program, attach, *cookie, *cpu) {
                     Ok(event) => having.push(event),
                     // It went offline since it was listed.
-                    Err(_) if !cpus::online()?.contains(cpu) => {}
+                    Err(_) if cpus::online().is_ok_and(|online| !online.contains(cpu)) => {}
                     Err(error) => return Err(error),
                 }
             }
@@ -130,6 +151,15 @@ impl Links {
         self.links.push(link);
         self.events.push(event_fd);
         Ok(())
+    }
+}
+
+/// What uprobes have in common that are attached at once.
+pub(super) fn in_file(attach: &Attach) -> Option<(&Program, bool, Option<u32>)> {
+    match attach {
+        Attach::Uprobe { program, at_return, pid, .. } => Some((program, *at_return, *pid)),
+        Attach::Usdt { program, pid, .. } => Some((program, false, *pid)),
+        _ => None,
     }
 }
 
@@ -188,13 +218,15 @@ fn event(attach: &Attach) -> Result<Event> {
         Attach::Kprobe { function, offset, at_return } => {
             Event::new(pmu("kprobe", attach)?, (*at_return).into()).at(c_string(function)?, *offset)
         }
-        Attach::Uprobe { binary, offset, at_return, pid, .. } => {
-            Event::new(pmu("uprobe", attach)?, (*at_return).into()).at(path(binary)?, *offset).of(*pid)
+        Attach::Uprobe { program, offset, at_return, pid, .. } => {
+            Event::new(pmu("uprobe", attach)?, (*at_return).into())
+                .at(c_string(&program.itself())?, *offset)
+                .of(*pid)
         }
-        Attach::Usdt { binary, offset, semaphore, pid, .. } => {
+        Attach::Usdt { program, offset, semaphore, pid, .. } => {
             // The upper half is where the kernel counts those who listen.
             let config = semaphore.unwrap_or_default() << 32;
-            Event::new(pmu("uprobe", attach)?, config).at(path(binary)?, *offset).of(*pid)
+            Event::new(pmu("uprobe", attach)?, config).at(c_string(&program.itself())?, *offset).of(*pid)
         }
         Attach::Profile(period) | Attach::Interval(period) => Event::new(SOFTWARE, CPU_CLOCK).every(*period),
         Attach::Perf { event: PerfEvent { hardware, number, .. }, count } => {
@@ -209,10 +241,6 @@ fn event(attach: &Attach) -> Result<Event> {
 
 fn c_string(text: &str) -> Result<CString> {
     CString::new(text).map_err(|_| Error::new(Kind::Config, "a name has a NUL in it"))
-}
-
-fn path(path: &Path) -> Result<CString> {
-    CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::new(Kind::Config, "a path has a NUL in it"))
 }
 
 /// The number of a kind of perf event that has no fixed one.
@@ -241,6 +269,10 @@ pub(super) fn alternative(attach: &Attach) -> &'static str {
         _ => "weir doctor says what this kernel can do",
     }
 }
+
+/// Who may have uprobes.
+const UPROBES: &str =
+    "before Linux 6.6, and for one process before 6.12, it takes CAP_SYS_ADMIN, which a daemon does not keep";
 
 /// What no privilege looks like, whatever was being done.
 pub(super) fn permission(doing: &str) -> Error {
@@ -271,6 +303,9 @@ pub(super) fn attach_error(attach: &Attach, error: &io::Error) -> Error {
         Some(Errno::PERM | Errno::ACCESS) => match attach {
             Attach::RawTracepoint { .. } | Attach::BtfTracepoint { .. } | Attach::Function { .. } => {
                 permission(&format!("attaching to {attach}"))
+            }
+            Attach::Uprobe { .. } | Attach::Usdt { .. } => {
+                permission(&format!("attaching to {attach}")).help(UPROBES)
             }
             _ => perf_permission(&format!("attaching to {attach}")),
         },

@@ -217,9 +217,24 @@ pub(super) fn open_raw_tracepoint(program: BorrowedFd<'_>, tracepoint: Option<&C
     descriptor(command::RAW_TRACEPOINT_OPEN, attributes)
 }
 
-/// BPF_PERF_EVENT and BPF_TRACE_KPROBE_MULTI, of `enum bpf_attach_type`.
+/// BPF_PERF_EVENT, BPF_TRACE_KPROBE_MULTI and BPF_TRACE_UPROBE_MULTI, of `enum bpf_attach_type`.
 const PERF_EVENT: u32 = 41;
 pub(super) const KPROBE_MULTI: u32 = 42;
+pub(super) const UPROBE_MULTI: u32 = 48;
+
+/// Makes a link; what each kind of them takes comes behind what all have.
+fn link<T>(program: BorrowedFd<'_>, target: u32, attach_type: u32, more: T) -> io::Result<OwnedFd> {
+    #[repr(C)]
+    struct Attributes<T> {
+        program: u32,
+        target: u32,
+        attach_type: u32,
+        flags: u32,
+        more: T,
+    }
+    let program = program.as_raw_fd() as u32;
+    descriptor(command::LINK_CREATE, &mut Attributes { program, target, attach_type, flags: 0, more })
+}
 
 /// Attaches to a perf event. The program can ask for the cookie.
 pub(super) fn link_perf_event(
@@ -227,17 +242,7 @@ pub(super) fn link_perf_event(
     event: BorrowedFd<'_>,
     cookie: u64,
 ) -> io::Result<OwnedFd> {
-    #[repr(C)]
-    struct Attributes {
-        program: u32,
-        target: u32,
-        attach_type: u32,
-        flags: u32,
-        cookie: u64,
-    }
-    let (program, target) = (program.as_raw_fd() as u32, event.as_raw_fd() as u32);
-    let attributes = &mut Attributes { program, target, attach_type: PERF_EVENT, flags: 0, cookie };
-    descriptor(command::LINK_CREATE, attributes)
+    link(program, event.as_raw_fd() as u32, PERF_EVENT, cookie)
 }
 
 /// Attaches to many functions at once, each with its cookie (Linux 5.18).
@@ -248,30 +253,64 @@ pub(super) fn link_kprobes(
     at_return: bool,
 ) -> io::Result<OwnedFd> {
     #[repr(C)]
-    struct Attributes {
-        program: u32,
-        target: u32,
-        attach_type: u32,
+    struct Kprobes {
         flags: u32,
-        kprobe_flags: u32,
         count: u32,
         symbols: u64,
         addresses: u64,
         cookies: u64,
     }
     let pointers: Vec<u64> = functions.iter().map(|name| name.as_ptr() as u64).collect();
-    let attributes = &mut Attributes {
-        program: program.as_raw_fd() as u32,
-        target: 0,
-        attach_type: KPROBE_MULTI,
-        flags: 0,
-        kprobe_flags: at_return.into(),
+    let kprobes = Kprobes {
+        flags: at_return.into(),
         count: functions.len().min(cookies.len()) as u32,
         symbols: address(&pointers[..]),
         addresses: 0,
         cookies: address(cookies),
     };
-    descriptor(command::LINK_CREATE, attributes)
+    link(program, 0, KPROBE_MULTI, kprobes)
+}
+
+/// A place in a program's file: its offset, that of the counter of those who listen (0 if there is none), and the cookie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) offset: u64,
+    pub(super) counter: u64,
+    pub(super) cookie: u64,
+}
+
+/// Attaches to places in a program's file (Linux 6.6), in one process or in all.
+pub(super) fn link_uprobes(
+    program: BorrowedFd<'_>,
+    file: &CStr,
+    places: &[Place],
+    (at_return, pid): (bool, Option<u32>),
+) -> io::Result<OwnedFd> {
+    #[repr(C)]
+    struct Uprobes {
+        path: u64,
+        offsets: u64,
+        counters: u64,
+        cookies: u64,
+        count: u32,
+        flags: u32,
+        pid: u32,
+        _padding: u32,
+    }
+    let all = |of: fn(&Place) -> u64| places.iter().map(of).collect::<Vec<u64>>();
+    let (offsets, counters, cookies) =
+        (all(|place| place.offset), all(|place| place.counter), all(|place| place.cookie));
+    let uprobes = Uprobes {
+        path: file.as_ptr() as u64,
+        offsets: address(&offsets[..]),
+        counters: address(&counters[..]),
+        cookies: address(&cookies[..]),
+        count: places.len() as u32,
+        flags: at_return.into(),
+        pid: pid.unwrap_or(0),
+        _padding: 0,
+    };
+    link(program, 0, UPROBE_MULTI, uprobes)
 }
 
 /// What the kernel says of a descriptor of its own, as far as it fits.

@@ -17,7 +17,7 @@ use super::rows::{arrow, numbers};
 use crate::cgroup::Cgroups;
 use crate::error::Result;
 use crate::escape::escape;
-use crate::symbols::Symbols;
+use crate::symbols::{Stack, Symbols};
 use crate::table::{KeyColumn, KeyKind};
 
 /// What is known about the ids of the current dictionary.
@@ -45,6 +45,8 @@ struct Column {
     /// By row id: the number, or the code of the text.
     values: Vec<u64>,
     texts: Texts,
+    /// Stacks whose names were late, by what they were made from.
+    late: HashMap<Box<[u64]>, Stack>,
 }
 
 /// The distinct texts of one column.
@@ -116,13 +118,15 @@ impl Keys {
                     kind: column.kind.clone(),
                     values: Vec::new(),
                     texts: Texts::default(),
+                    late: HashMap::new(),
                 })
                 .collect(),
         }
     }
 
     /// Decodes the keys of rows that are seen for the first time. Ids ascend.
-    /// What cannot be found out until then has no name.
+    /// What cannot be found out until then has no name yet. Once such names are known, all keys are decoded again, and
+    /// true is returned: rows that looked the same may look different now, or the other way round.
     pub(super) fn learn(
         &mut self,
         ids: &[u32],
@@ -130,9 +134,8 @@ impl Keys {
         left: &Left<'_>,
         names: &mut Names,
         until: Instant,
-    ) {
-        let Some(last) = ids.last() else { return };
-        let length = self.known.len().max(*last as usize + 1);
+    ) -> bool {
+        let length = ids.last().map_or(0, |last| *last as usize + 1).max(self.known.len());
         self.known.resize(length, false);
         self.nulls.resize(length, 0);
         if let Some(same) = &mut self.same {
@@ -141,7 +144,13 @@ impl Keys {
         for column in &mut self.columns {
             column.values.resize(length, 0);
         }
-        self.learn_stacks(ids, layout, left, names, until);
+        let again = self.learn_stacks(ids, layout, left, names, until);
+        if again {
+            self.known.fill(false);
+            if let Some(same) = &mut self.same {
+                same.seen.clear();
+            }
+        }
         let mut words = Vec::with_capacity(layout.key_words);
         for id in ids.iter().map(|id| *id as usize) {
             if std::mem::replace(&mut self.known[id], true) {
@@ -166,9 +175,11 @@ impl Keys {
                 same.first[id] = *same.seen.entry(looks).or_insert(id as u32);
             }
         }
+        again
     }
 
-    /// Makes the texts of all stacks of processes at once that are seen for the first time.
+    /// Makes the texts of all stacks of processes at once that are seen for the first time, and of those whose names were
+    /// late. Whether one of these has another text now.
     fn learn_stacks(
         &mut self,
         ids: &[u32],
@@ -176,28 +187,37 @@ impl Keys {
         left: &Left<'_>,
         names: &mut Names,
         until: Instant,
-    ) {
-        let mut begin = 0;
+    ) -> bool {
+        let (mut begin, mut again) = (0, false);
         for (number, column) in self.columns.iter_mut().enumerate() {
             let own = begin..begin + column.kind.words();
             begin = own.end;
             if !matches!(column.kind, KeyKind::UserStack) {
                 continue;
             }
-            let mut stacks = HashMap::new();
+            let mut stacks = std::mem::take(&mut column.late);
             for id in ids.iter().map(|id| *id as usize).filter(|id| !self.known[*id]) {
                 let words = left.key(layout, id);
                 let nulls = layout.null_word.map_or(0, |word| words[word].load(Relaxed));
                 let words: Box<[u64]> = words[own.clone()].iter().map(|word| word.load(Relaxed)).collect();
                 if nulls >> number & 1 == 0 && !column.texts.codes.contains_key(&words) {
-                    stacks.entry(words).or_insert_with(|| frames(left.user_stack(layout, id)));
+                    stacks.entry(words).or_insert_with(|| {
+                        let (pid, addresses) = frames(left.user_stack(layout, id));
+                        Stack::Addresses(pid, addresses)
+                    });
                 }
             }
-            let (words, stacks): (Vec<_>, Vec<_>) = stacks.into_iter().unzip();
-            for (words, text) in words.iter().zip(names.symbols.user(&stacks, until)) {
-                column.texts.code(words, &mut || text.clone());
+            let (words, mut stacks): (Vec<_>, Vec<_>) = stacks.into_iter().unzip();
+            let texts = names.symbols.user(&mut stacks, until);
+            for ((words, stack), text) in words.into_iter().zip(stacks).zip(texts) {
+                again |= column.texts.is_other(&words, &text);
+                column.texts.set(&words, text.into());
+                if names.symbols.waits(&stack) {
+                    column.late.insert(words, stack);
+                }
             }
         }
+        again
     }
 
     /// The row to which a row belongs whose key looks the same; itself, if there is none before it.
@@ -270,10 +290,19 @@ fn shown(words: &[u64]) -> String {
 impl Texts {
     /// The code of the text that is made from these words.
     fn code(&mut self, words: &[u64], make: &mut dyn FnMut() -> String) -> u32 {
-        if let Some(code) = self.codes.get(words) {
-            return *code;
+        match self.codes.get(words) {
+            Some(code) => *code,
+            None => self.set(words, make().into()),
         }
-        let text: Arc<str> = make().into();
+    }
+
+    /// Whether these words have a text, and it is not this one.
+    fn is_other(&self, words: &[u64], text: &str) -> bool {
+        self.codes.get(words).is_some_and(|code| &*self.ordered[*code as usize] != text)
+    }
+
+    /// Makes this the text of these words, and gives its code.
+    fn set(&mut self, words: &[u64], text: Arc<str>) -> u32 {
         let next = self.ordered.len() as u32;
         let code = *self.values.entry(text.clone()).or_insert(next);
         if code == next {

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 use weir_abi::Plan;
 
-use super::attach::{Links, Point, alternative, permission};
+use super::attach::{Links, Point, alternative, in_file, permission};
 use super::bpf::{self, NotLoaded};
 use super::code::{self, Columns};
 use super::feature;
@@ -46,9 +46,18 @@ impl Types {
 struct Program {
     fd: OwnedFd,
     points: Vec<(Attach, u64)>,
-    /// It can be attached to nothing but all of them at once. This is the same program for one point after the other,
-    /// for a kernel that loads such programs and does not attach them.
-    one_by_one: Option<OwnedFd>,
+    way: Way,
+}
+
+/// How a program is attached to its points.
+#[derive(Debug)]
+enum Way {
+    OneByOne,
+    /// To all uprobes in one file.
+    Uprobes,
+    /// To all kprobes, or to one after the other with this program, which is the same, on a kernel that loads the first
+    /// and does not attach it.
+    Kprobes(OwnedFd),
 }
 
 /// A table's programs, in the order in which they are attached.
@@ -74,7 +83,7 @@ impl Programs {
             let exit = Attach::RawTracepoint { name: "sched_process_exit".into() };
             let linked = object::program(Entry::ThreadExit, plan, &Code::default(), maps)?;
             let fd = load(&exit, false, Entry::ThreadExit, &linked, types)?;
-            programs.push(Program { fd, points: vec![(exit, 0)], one_by_one: None });
+            programs.push(Program { fd, points: vec![(exit, 0)], way: Way::OneByOne });
         }
         for (entry, probes) in [(Entry::Start, &spec.starts), (Entry::Event, &spec.probes)] {
             for group in groups(probes) {
@@ -89,15 +98,16 @@ impl Programs {
             let mut links = Links::default();
             let points: Vec<Point<'_>> =
                 program.points.iter().map(|(attach, cookie)| (attach, *cookie)).collect();
-            let mut at_once = false;
-            if let (Some(one_by_one), Some((Attach::Kprobe { at_return, .. }, _))) =
-                (program.one_by_one.take(), points.first())
-            {
-                at_once = links.add_kprobes(program.fd.as_fd(), &points, *at_return)?;
-                if !at_once {
+            let at_return = matches!(points.first(), Some((Attach::Kprobe { at_return: true, .. }, _)));
+            let at_once = match std::mem::replace(&mut program.way, Way::OneByOne) {
+                Way::OneByOne => false,
+                Way::Uprobes => links.add_uprobes(program.fd.as_fd(), &points).map(|()| true)?,
+                Way::Kprobes(_) if links.add_kprobes(program.fd.as_fd(), &points, at_return)? => true,
+                Way::Kprobes(one_by_one) => {
                     program.fd = one_by_one;
+                    false
                 }
-            }
+            };
             if !at_once {
                 for point in points {
                     links.add(program.fd.as_fd(), point)?;
@@ -146,6 +156,7 @@ fn groups(probes: &[Probe]) -> Vec<Vec<(&Probe, u64)>> {
                 // A program of these is loaded for its point.
                 !matches!(probe.attach, Attach::BtfTracepoint { .. } | Attach::Function { .. })
                     && std::mem::discriminant(&first.attach) == std::mem::discriminant(&probe.attach)
+                    && in_file(&first.attach) == in_file(&probe.attach)
                     && Probe { attach: probe.attach.clone(), ..(*first).clone() } == *probe
             })
         };
@@ -186,14 +197,21 @@ fn program(
         _ => false,
     };
     let whole_functions = points.iter().all(at_once);
+    // Older kernels load such programs and do not attach them. What those before 6.12 take for a process here is a thread,
+    // or all that share its memory (Linux commits 46ba0e49b642 and 900f362e2062).
+    let since = |pid: Option<u32>| if pid.is_some() { (6, 12) } else { (6, 6) };
+    if in_file(&probe.attach).is_some_and(|(.., pid)| feature::kernel_version() >= since(pid)) {
+        let fd = load(&probe.attach, true, entry, &linked, types)?;
+        return Ok(Program { fd, points, way: Way::Uprobes });
+    }
     let fd = load(&probe.attach, false, entry, &linked, types)?;
     if points.len() > 1 && whole_functions {
         // Older kernels know no such programs; those without fprobes know them, and attach none.
         if let Ok(at_once) = load(&probe.attach, true, entry, &linked, types) {
-            return Ok(Program { fd: at_once, points, one_by_one: Some(fd) });
+            return Ok(Program { fd: at_once, points, way: Way::Kprobes(fd) });
         }
     }
-    Ok(Program { fd, points, one_by_one: None })
+    Ok(Program { fd, points, way: Way::OneByOne })
 }
 
 fn load(
@@ -215,6 +233,7 @@ fn load(
         Attach::Function { at_return: false, .. } => (BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY as u32),
         Attach::Function { at_return: true, .. } => (BPF_PROG_TYPE_TRACING, BPF_TRACE_FEXIT as u32),
         Attach::Kprobe { .. } if multiple => (BPF_PROG_TYPE_KPROBE, bpf::KPROBE_MULTI),
+        Attach::Uprobe { .. } | Attach::Usdt { .. } if multiple => (BPF_PROG_TYPE_KPROBE, bpf::UPROBE_MULTI),
         Attach::Kprobe { .. } | Attach::Uprobe { .. } | Attach::Usdt { .. } => (BPF_PROG_TYPE_KPROBE, 0),
         Attach::Profile(_) | Attach::Interval(_) | Attach::Perf { .. } => (BPF_PROG_TYPE_PERF_EVENT, 0),
     };

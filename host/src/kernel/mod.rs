@@ -37,7 +37,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::{Error, Kind, Result};
-use crate::sandbox::SYMBOLIZE_WALL;
+use crate::event::Why;
+use crate::sandbox::{SYMBOLIZE_LAST_WALL, SYMBOLIZE_WALL};
 use crate::snapshot::{Interval, Snapshot};
 use crate::table::TableSpec;
 use load::Types;
@@ -77,12 +78,13 @@ pub struct Timing {
     pub rows: Duration,
 }
 
-/// A table that costs the kernel more than it may, and counts nothing any more.
+/// A table that counts nothing any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Detached {
     pub table: Arc<str>,
-    /// The interval in which it cost too much, the last one that it counted whole.
+    /// The last interval that it counted.
     pub interval: u64,
+    pub why: Why,
     pub message: String,
 }
 
@@ -188,10 +190,27 @@ impl Tables {
     /// Ends the interval of every table and begins the next: one snapshot for each table, in their order.
     /// Blocks for the wait, some milliseconds.
     pub fn close(&mut self) -> Result<Vec<Snapshot>> {
-        for table in &mut self.tables {
-            table.keep_up()?;
+        for number in 0..self.tables.len() {
+            if let Err(error) = self.tables[number].keep_up() {
+                self.retire(number, self.interval, Why::Failed, &error.to_string());
+            }
         }
         self.end(false, true)
+    }
+
+    /// Detaches a table for good. The others count on.
+    fn retire(&mut self, number: usize, interval: u64, why: Why, message: &str) {
+        if !self.tables[number].retire() {
+            return;
+        }
+        let shares = self.shares.iter().filter(|share| share.table == number);
+        let detached = |share: &Share| Detached {
+            table: share.name.clone(),
+            interval,
+            why,
+            message: message.to_owned(),
+        };
+        self.detached.extend(shares.map(detached));
     }
 
     /// As [`Tables::close`] without the wait, which is wrong; a test shows how.
@@ -260,23 +279,28 @@ impl Tables {
         let cpus = self.cpus;
         let mut snapshots = Vec::with_capacity(self.tables.len());
         // What one table leaves of its share of the time is for those after it, and no table takes another's.
-        let names_end = Instant::now() + SYMBOLIZE_WALL;
+        let names_end = Instant::now() + if last { SYMBOLIZE_LAST_WALL } else { SYMBOLIZE_WALL };
         let mut waiting = self.tables.iter().filter(|table| table.waits_for_names()).count() as u32;
+        let mut gone = Vec::new();
         for (number, (table, closed)) in self.tables.iter_mut().zip(closed).enumerate() {
             let begun = Instant::now();
             let until = begun + names_end.saturating_duration_since(begun) / waiting.max(1);
             waiting -= u32::from(table.waits_for_names());
-            let snapshot = table.drain(closed, interval, cpus, until, &mut timing)?;
-            if let Some(message) = table.over_budget(&snapshot).filter(|_| self.begun) {
-                table.retire();
-                let tables = self.shares.iter().filter(|share| share.table == number);
-                self.detached.extend(tables.map(|share| Detached {
-                    table: share.name.clone(),
-                    interval: interval.number,
-                    message: message.clone(),
-                }));
-            }
+            let snapshot = match table.drain(closed, interval, cpus, until, &mut timing) {
+                Ok(snapshot) => snapshot,
+                Err(error) => {
+                    gone.push((number, Why::Failed, error.to_string()));
+                    table.nothing(interval)
+                }
+            };
+            gone.extend(table.trouble().map(|error| (number, Why::Failed, error.to_string())));
+            let over = table.over_budget(&snapshot).filter(|_| self.begun);
+            gone.extend(over.map(|message| (number, Why::Budget, message)));
             snapshots.push(snapshot);
+        }
+        // What is wrong with one table is no other's business.
+        for (number, why, message) in gone {
+            self.retire(number, interval.number, why, &message);
         }
         self.timing = timing;
         self.shares.iter().map(|share| share.of(&snapshots)).collect()

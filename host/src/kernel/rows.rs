@@ -74,7 +74,9 @@ impl Rows {
         let mut ids = used(&drained.cells, words);
         if !self.table.keys.is_empty() {
             let left = Left { keys: drained.keys, stacks: drained.stacks };
-            self.keys.learn(&ids, layout, &left, &mut self.names, until);
+            if self.keys.learn(&ids, layout, &left, &mut self.names, until) {
+                self.buckets = Buckets::new(layout, &self.table.measures);
+            }
         }
         if layout.buckets_in_cells() {
             drained.buckets = in_cells(layout, &drained.cells);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::Instant;
 
+use arrow::array::RecordBatch;
 use aya_obj::generated::bpf_map_type::{BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_PERCPU_ARRAY};
 use weir_abi::{Counters, DIRECT_ROWS, STACK_WORDS, STACKS_AT_ONCE};
 
@@ -22,7 +23,7 @@ use super::object;
 use super::plan::{self, Law, Layout};
 use super::rows::{Drained, Rows};
 use crate::error::{Error, Kind, Result};
-use crate::snapshot::{Coverage, Interval, Snapshot, Spans};
+use crate::snapshot::{Coverage, Interval, Snapshot, Spans, schema};
 use crate::table::{KeyKind, TableSpec};
 
 /// Spans of one table that can be between their start and their end; the start of any other is counted as dropped.
@@ -48,8 +49,9 @@ pub(super) struct Table {
     buckets: Dictionary,
     generation: u32,
     bank: usize,
-    /// It was over its budget, and is detached.
+    /// It was over its budget, or could not go on, and is detached.
     retired: bool,
+    trouble: Option<Error>,
     /// Programs that are loaded name the maps; those of a dictionary are replaced by their descriptors.
     _maps: Vec<OwnedFd>,
 }
@@ -112,6 +114,7 @@ impl Table {
             generation: 1,
             bank: 0,
             retired: false,
+            trouble: None,
             _maps: maps.0.into_iter().map(|(_, map)| map).collect(),
         };
         table.start_ids(0);
@@ -137,15 +140,28 @@ impl Table {
         counters.into_iter().zip(before).for_each(|(counter, before)| counter.store(before, Relaxed));
     }
 
-    /// Detaches it for good: it costs too much.
-    pub(super) fn retire(&mut self) {
+    /// Detaches it for good: it costs too much, or cannot go on.
+    /// False if it is already.
+    pub(super) fn retire(&mut self) -> bool {
         self.programs.detach();
-        self.retired = true;
+        !std::mem::replace(&mut self.retired, true)
     }
 
     /// Attaches on CPUs that came online.
     pub(super) fn keep_up(&mut self) -> Result<()> {
         if self.retired { Ok(()) } else { self.programs.keep_up() }
+    }
+
+    /// Why it cannot go on after this interval, if it cannot.
+    pub(super) fn trouble(&mut self) -> Option<Error> {
+        self.trouble.take()
+    }
+
+    /// An interval of which nothing is known, for a table that failed in it.
+    pub(super) fn nothing(&self, interval: Interval) -> Snapshot {
+        let rows = RecordBatch::new_empty(schema(&self.spec));
+        let coverage = Coverage { detached: true, ..Coverage::default() };
+        Snapshot { table: self.spec.name.as_str().into(), interval, coverage, rows }
     }
 
     /// Why names are missing in its rows, if something could be done about it.
@@ -157,14 +173,19 @@ impl Table {
     pub(super) fn over_budget(&self, snapshot: &Snapshot) -> Option<String> {
         let (budget, cost) = (self.spec.budget?, snapshot.coverage.kernel?);
         let length = snapshot.interval.length.as_nanos().max(1);
-        let share = cost.nanoseconds as u128 * 1_000_000 / length;
+        // In a scope, most runs are for others' events, at which a program ends at once. How many these are is nothing
+        // that the tenant could help, or others should be able to use against it. Of the rest those are counted that its
+        // filter accepts: what others cost it is its own tasks' time.
+        let runs = cost.runs.max(1);
+        let own = if self.spec.scoped { snapshot.coverage.events.min(runs) } else { runs };
+        let nanoseconds = (u128::from(cost.nanoseconds) * u128::from(own)).div_ceil(u128::from(runs));
+        let share = nanoseconds * 1_000_000 / length;
         let percent = |millionths: u128| millionths as f64 / 10_000.0;
         (!self.retired && share > budget.into()).then(|| {
             format!(
-                "its programs took {:.2}% of a CPU, {} runs of {} ns each, and its budget is {}%",
+                "its programs took {:.2}% of a CPU, {own} of {runs} runs of {} ns each, and its budget is {}%",
                 percent(share),
-                cost.runs,
-                cost.nanoseconds / cost.runs.max(1),
+                cost.nanoseconds / runs,
                 percent(budget.into()),
             )
         })
@@ -278,8 +299,9 @@ impl Table {
         let counters = take(&self.control.get().counters[closed.bank], self.spec.is_span());
         let counted = self.counted.take(&self.programs)?;
         let missed_reliable = self.programs.each().all(|(_, attach)| counted::reliable(attach));
-        if closed.generation != self.generation {
-            self.renew(slot)?;
+        if closed.generation != self.generation && !self.retired {
+            // What was counted so far is right nevertheless.
+            self.trouble = self.renew(slot).err();
         }
         let coverage = Coverage {
             events,
@@ -296,12 +318,13 @@ impl Table {
 
     /// Empties the dictionaries of a generation that is over, for the next but one.
     fn renew(&mut self, slot: usize) -> Result<()> {
+        // First, for the next interval has another dictionary's ids whether or not the rest can be done.
+        self.rows.forget(&self.layout);
         if self.layout.histograms > 0 {
             self.buckets.renew(slot)?;
         }
         self.dictionary.renew(slot)?;
         self.start_ids(slot);
-        self.rows.forget(&self.layout);
         Ok(())
     }
 }

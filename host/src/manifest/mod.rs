@@ -5,7 +5,7 @@
 //! | `name` | letters, digits, `_` and `-` | it must be given |
 //! | `version` | as `1.2.3`, by [Semantic Versioning](https://semver.org) | it must be given |
 //! | `description` | one line | none |
-//! | `license` | an [SPDX expression](https://spdx.dev/learn/handling-license-info/) | none |
+//! | `license` | an [SPDX expression](https://spdx.dev/learn/handling-license-info/), which `build`, `pack` and `verify` look at | none |
 //! | `homepage` | an address | none |
 //! | `language` | what `weir plugin build` builds it with | it is not built by that |
 //! | `limits` | `memory` and `deadline`, as in a configuration | those of a configuration that says nothing |
@@ -42,6 +42,7 @@ use crate::probe::nearest::{did_you_mean, one_of};
 use crate::sandbox::OptionValue;
 use crate::table::TableSpec;
 pub(crate) use ask::{Given, Tables};
+pub(crate) use options::typed;
 pub(crate) use section::{pack, within};
 
 /// A manifest that is made to be read rather than understood; the largest known has some two kilobytes.
@@ -185,11 +186,23 @@ impl Manifest {
 
     /// The tables that it asks for, resolved against a kernel.
     pub(crate) fn resolve(&self, path: &Path, kernel: &Kernel) -> Result<Vec<TableSpec>> {
+        self.read(path, |root| each_table(root, |entry| table::read(entry, kernel)))
+    }
+
+    /// What its author has to have right, and whoever runs it does not ask for: that the tables can be such, on one kernel
+    /// or another, and that the licence has a name that programs know.
+    pub(crate) fn check(&self, path: &Path) -> Result<()> {
+        self.read(path, |root| {
+            root.get("license").map_or(Ok(()), spdx_expression)?;
+            each_table(root, table::check).map(drop)
+        })
+    }
+
+    /// Reads the text again, of which it has what is for those who run it.
+    fn read<T>(&self, path: &Path, read: impl FnOnce(&Section<'_>) -> Result<T>) -> Result<T> {
         let document = Document::new(path, &self.text);
         let root = document.parse()?;
-        let root = Section::of_root(&document, &root, &KEYS)?;
-        let Some(tables) = root.get("tables") else { return Ok(Vec::new()) };
-        tables.entries()?.iter().map(|entry| table::read(entry, kernel)).collect()
+        read(&Section::of_root(&document, &root, &KEYS)?)
     }
 
     /// The options with which it is to run: those given, which must be of its types, and the defaults of the others.
@@ -223,6 +236,20 @@ fn semantic(entry: &Entry<'_>) -> Result<Version> {
     version.ok_or_else(|| {
         entry.value_error("`version` must be three numbers, such as 1.2.3").help("see https://semver.org")
     })
+}
+
+fn spdx_expression(entry: &Entry<'_>) -> Result<()> {
+    let parsed = spdx::Expression::parse(entry.text()?);
+    parsed.map(drop).map_err(|error| {
+        entry.value_error(format!("`license` is no SPDX expression: {}", error.reason)).help(
+            "such as \"Apache-2.0 OR MIT\", see https://spdx.org/licenses; LicenseRef-NAME is one that is not there",
+        )
+    })
+}
+
+fn each_table<T>(root: &Section<'_>, read: impl Fn(&Entry<'_>) -> Result<T>) -> Result<Vec<T>> {
+    let Some(tables) = root.get("tables") else { return Ok(Vec::new()) };
+    tables.entries()?.iter().map(read).collect()
 }
 
 /// A value as it is written, on one line, however its table is laid out.
@@ -261,7 +288,8 @@ fn list<T>(entry: Option<&Entry<'_>>, read: impl Fn(&Entry<'_>) -> Result<T>) ->
 fn metric(entry: &Entry<'_>) -> Result<MetricSpec> {
     // As the exposition format of Prometheus has it: https://prometheus.io/docs/concepts/data_model/
     let in_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if entry.key.starts_with(|c: char| c.is_ascii_digit()) || !entry.key.chars().all(in_name) {
+    let begins = entry.key.starts_with(|c: char| in_name(c) && !c.is_ascii_digit());
+    if !begins || !entry.key.chars().all(in_name) {
         return Err(entry
             .key_error(format!("`{}` cannot be the name of a metric", entry.key.escape_debug()))
             .help("a metric's name is a letter or _, then letters, digits and _"));

@@ -87,6 +87,17 @@ fn what_is_wrong_is_told_with_its_place() {
     assert!(with("[options.a]\nhelp = \"b\"").contains("`a` has no type"));
     assert!(with("[options.a]\ntype = \"flag\"\ndefault = 1").contains("the default of a flag must be one"));
     assert!(with("[metrics.\"a b\"]\ntype = \"gauge\"").contains("cannot be the name of a metric"));
+    for name in ["", "1a", "a-b", "ä"] {
+        assert!(
+            with(&format!("[metrics.{name:?}]\ntype = \"gauge\"")).contains("cannot be the name of a metric")
+        );
+    }
+    for name in ["", "a b", "a=b", "a\\u0007", "1a"] {
+        assert!(
+            with(&format!("[options.\"{name}\"]\ntype = \"flag\""))
+                .contains("cannot be the name of an option")
+        );
+    }
     assert!(with("[tables.a]\nonn = \"x\"").contains("did you mean `on`?"));
     assert!(with("[tables.a]\non = \"x\"").contains("nothing to show"));
     assert!(with("[tables.a]\nshow = { n = \"count()\" }").contains("no probe"));

@@ -73,6 +73,16 @@ impl Globs {
         glob.map(|glob| self.0.push((pattern.to_owned(), glob.into()))).is_some()
     }
 
+    /// Whether a name that begins in one of these ways could fit.
+    #[must_use]
+    pub fn may_fit(&self, starts: &[&str]) -> bool {
+        let could = |pattern: &str| {
+            let plain = pattern.split(['*', '?']).next().unwrap_or_default();
+            starts.iter().any(|start| plain.starts_with(start) || start.starts_with(plain))
+        };
+        self.0.iter().any(|(pattern, _)| could(pattern))
+    }
+
     #[must_use]
     pub fn fit(&self, name: &str) -> bool {
         self.0.iter().any(|(_, glob)| glob.matches(name.as_bytes()))

@@ -23,6 +23,7 @@ impl Grant {
         table.budget = Some(self.budget(&table).min(self.limits.kernel));
         if let Some(condition) = self.scope.condition(peer)? {
             put(&mut table, &condition)?;
+            table.scoped = true;
         }
         Ok(table)
     }

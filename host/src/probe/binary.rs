@@ -1,43 +1,34 @@
 //! Programs and libraries: where in their files the functions stand that uprobes are set on.
 //!
 //! A uprobe is set on an inode and an offset in that file (Documentation/trace/uprobetracer.rst), while symbols
-//! and notes give addresses; the program headers say which bytes of the file are mapped to which. Nothing here
-//! trusts the file: it is read in bounded pieces, and whatever points outside of it is passed over.
+//! and notes give addresses; the program headers say which bytes of the file are mapped to which. This runs in a
+//! process without privileges ([`crate::sandbox`]), for a file may be a stranger's. Nothing here trusts the file either:
+//! whatever points outside of it is passed over.
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
 
 use object::elf::{self, FileHeader64, SectionHeader64, Sym64, Versym};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, Sym};
-use object::{LittleEndian, ReadCache, ReadRef, pod};
-use rustix::fs::{Mode, OFlags};
+use object::{LittleEndian, pod};
+use serde::{Deserialize, Serialize};
 
 use super::glob::Glob;
-pub(crate) use super::locate::locate;
 use super::nearest::{did_you_mean, one_of};
 use crate::error::{Error, Kind, Result};
-use crate::escape::escape;
 
 /// The largest file that is looked into. Browsers with all their symbols are below.
-const LARGEST_FILE: u64 = 1 << 30;
-/// The largest section that is read: a file may be sparse and claim any size at no cost.
-const LARGEST_SECTION: u64 = 256 << 20;
-/// Bytes that are read of one file, since sections may overlap and each is kept in memory.
-const MOST_READ: u64 = 768 << 20;
+pub(crate) const LARGEST_FILE: u64 = 1 << 30;
 /// Program headers, all of which are tried for each address. Linkers write about a dozen.
 const MOST_SEGMENTS: usize = 128;
 /// Sections. A linked program has a few dozen, whose names are read one by one.
 const MOST_SECTIONS: usize = 1 << 16;
 /// The longest name of a function. Templates of C++ reach some thousand characters.
-const LONGEST_NAME: usize = 4096;
+pub(crate) const LONGEST_NAME: usize = 4096;
 /// Bytes of names that are looked at in one table, since symbols may share the bytes of one long name.
 const MOST_NAME_BYTES: usize = 512 << 20;
 /// Functions that one pattern may match; what attaches to them has limits of its own below.
-const MOST_MATCHES: usize = 1 << 16;
+pub(crate) const MOST_MATCHES: usize = 1 << 16;
 /// Functions of one name that are told apart in an error.
 const MOST_NAMESAKES: usize = 8;
 /// Names that a name which is not there is compared with.
@@ -66,7 +57,7 @@ impl Machine {
 }
 
 /// A function.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Symbol {
     /// As the file has it, which may be anything that is UTF-8: escape it where it is shown.
     pub name: String,
@@ -78,11 +69,12 @@ pub(crate) struct Symbol {
 
 /// A program or a library.
 #[derive(Debug)]
-pub(crate) struct Binary {
-    path: PathBuf,
+pub(crate) struct Binary<'a> {
+    /// Its path, made harmless, for errors.
+    shown: &'a str,
     machine: Machine,
     segments: Vec<Segment>,
-    cache: ReadCache<Rationed>,
+    bytes: &'a [u8],
 }
 
 /// Bytes of the file that are mapped into memory.
@@ -95,16 +87,6 @@ struct Segment {
     writable: bool,
 }
 
-/// Where in its file a program begins.
-pub(crate) fn entry(path: &Path) -> Result<u64> {
-    let binary = Binary::open(path)?;
-    let mut header = [0; 32];
-    File::open(path)?.read_exact(&mut header)?;
-    let (_, address) = header.split_at(24);
-    let address = address.try_into().map(u64::from_le_bytes).unwrap_or_default();
-    binary.code(address).ok_or_else(|| binary.unfit("it does not say where it begins"))
-}
-
 impl Segment {
     fn offset_of(&self, address: u64) -> Option<u64> {
         let within = address.checked_sub(self.address)?;
@@ -112,10 +94,10 @@ impl Segment {
     }
 }
 
-impl Binary {
+impl<'a> Binary<'a> {
     /// Reads the headers of a program or library for this machine.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        let binary = Self::read(path)?;
+    pub(crate) fn open(bytes: &'a [u8], shown: &'a str) -> Result<Self> {
+        let binary = Self::read(bytes, shown)?;
         if binary.machine == Machine::HERE {
             return Ok(binary);
         }
@@ -123,41 +105,17 @@ impl Binary {
         Err(binary.unfit(&format!("it is made for {theirs}, and this machine is {ours}")))
     }
 
-    pub(super) fn read(path: &Path) -> Result<Self> {
-        let shown = escape(path.as_os_str().as_encoded_bytes());
-        // Opening a pipe would wait for a writer.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(|error| {
-            let kind = match error {
-                rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR => Kind::NoInput,
-                rustix::io::Errno::ACCESS => Kind::NoPermission,
-                _ => Kind::Io,
-            };
-            Error::new(kind, format!("{shown}: {}", io::Error::from(error)))
-        })?);
-        let metadata = file.metadata().map_err(|error| Error::from(error).context(&shown))?;
-        let mut binary = Self {
-            path: path.to_owned(),
-            machine: Machine::HERE,
-            segments: Vec::new(),
-            cache: ReadCache::new(Rationed { file, left: MOST_READ }),
-        };
-        if !metadata.is_file() {
-            return Err(binary.unfit("it is not a file"));
-        }
-        if metadata.len() > LARGEST_FILE {
-            return Err(binary.unfit("it is larger than 1 GiB"));
-        }
-        (binary.machine, binary.segments) = binary.headers(metadata.len())?;
+    fn read(bytes: &'a [u8], shown: &'a str) -> Result<Self> {
+        let mut binary = Self { shown, machine: Machine::HERE, segments: Vec::new(), bytes };
+        (binary.machine, binary.segments) = binary.headers()?;
         Ok(binary)
     }
 
-    fn headers(&self, length: u64) -> Result<(Machine, Vec<Segment>)> {
-        let magic = (&self.cache).read_bytes_at(0, length.min(4)).unwrap_or_default();
-        if magic.starts_with(b"#!") {
+    fn headers(&self) -> Result<(Machine, Vec<Segment>)> {
+        if self.bytes.starts_with(b"#!") {
             return Err(self.unfit("it is a script").help("name the program that runs it"));
         }
-        if magic != elf::ELFMAG {
+        if !self.bytes.starts_with(&elf::ELFMAG) {
             return Err(self.unfit("it is not an ELF file"));
         }
         let header = self.header()?;
@@ -166,14 +124,14 @@ impl Binary {
             elf::EM_AARCH64 => Machine::Aarch64,
             other => return Err(self.unfit(&format!("its processor ({other}) is not supported"))),
         };
-        if header.phnum(ENDIAN, &self.cache).map_err(|error| self.damaged(error))? > MOST_SEGMENTS {
+        if header.phnum(ENDIAN, self.bytes).map_err(|error| self.damaged(error))? > MOST_SEGMENTS {
             return Err(self.unfit("it has too many segments"));
         }
-        let headers = header.program_headers(ENDIAN, &self.cache).map_err(|error| self.damaged(error))?;
+        let headers = header.program_headers(ENDIAN, self.bytes).map_err(|error| self.damaged(error))?;
         let segment = |header: &elf::ProgramHeader64<LittleEndian>| {
             let (offset, bytes) = header.file_range(ENDIAN);
             let flags = header.p_flags(ENDIAN);
-            let bytes = bytes.min(length.checked_sub(offset)?);
+            let bytes = bytes.min((self.bytes.len() as u64).checked_sub(offset)?);
             (header.p_type(ENDIAN) == elf::PT_LOAD && bytes > 0).then_some(Segment {
                 address: header.p_vaddr(ENDIAN),
                 offset,
@@ -189,8 +147,8 @@ impl Binary {
         }
     }
 
-    fn header(&self) -> Result<&Header> {
-        let header = Header::parse(&self.cache)
+    fn header(&self) -> Result<&'a Header> {
+        let header = Header::parse(self.bytes)
             .map_err(|_| self.unfit("it is not an ELF file of 64 bits, which alone are supported"))?;
         match header.is_little_endian() {
             true => Ok(header),
@@ -199,8 +157,13 @@ impl Binary {
     }
 
     /// This binary's path, made harmless.
-    pub(super) fn shown(&self) -> Cow<'_, str> {
-        escape(self.path.as_os_str().as_encoded_bytes())
+    pub(super) fn shown(&self) -> &'a str {
+        self.shown
+    }
+
+    /// Where in its file a program begins.
+    pub(crate) fn entry(&self) -> Result<u64> {
+        self.code(self.header()?.e_entry(ENDIAN)).ok_or_else(|| self.unfit("it does not say where it begins"))
     }
 
     pub(crate) fn machine(&self) -> Machine {
@@ -345,7 +308,7 @@ impl Binary {
     }
 
     /// Goes through all functions but the indirect ones. One may come twice, once from each table.
-    fn each_name<'a>(&'a self, mut visit: impl FnMut(&'a str, &Function<'a>) -> Result<()>) -> Result<()> {
+    fn each_name(&self, mut visit: impl FnMut(&'a str, &Function<'a>) -> Result<()>) -> Result<()> {
         for table in self.tables()? {
             let mut bytes = 0;
             for function in table.functions(self).filter(|function| !function.indirect) {
@@ -362,7 +325,7 @@ impl Binary {
         Ok(())
     }
 
-    fn tables(&self) -> Result<Vec<Table<'_>>> {
+    fn tables(&self) -> Result<Vec<Table<'a>>> {
         let sections = self.sections()?;
         let mut tables = Vec::new();
         for kind in [elf::SHT_SYMTAB, elf::SHT_DYNSYM] {
@@ -386,23 +349,23 @@ impl Binary {
         Ok(tables)
     }
 
-    pub(super) fn sections(&self) -> Result<&[Section]> {
+    pub(super) fn sections(&self) -> Result<&'a [Section]> {
         let header = self.header()?;
         // A file may do without sections, or have lost them.
-        if header.shnum(ENDIAN, &self.cache).map_err(|error| self.damaged(error))? > MOST_SECTIONS {
+        if header.shnum(ENDIAN, self.bytes).map_err(|error| self.damaged(error))? > MOST_SECTIONS {
             return Err(self.unfit("it has too many sections"));
         }
-        header.section_headers(ENDIAN, &self.cache).map_err(|error| self.damaged(error))
+        header.section_headers(ENDIAN, self.bytes).map_err(|error| self.damaged(error))
     }
 
     /// The sections of a name; there should be one.
-    pub(super) fn named<'a>(&'a self, name: &'a [u8]) -> Result<impl Iterator<Item = &'a Section>> {
+    pub(super) fn named(&self, name: &'static [u8]) -> Result<impl Iterator<Item = &'a Section> + use<'a>> {
         let (header, sections) = (self.header()?, self.sections()?);
         let strings = match sections.is_empty() {
             true => &[],
             false => {
                 let index =
-                    header.section_strings_index(ENDIAN, &self.cache).map_err(|error| self.damaged(error))?;
+                    header.section_strings_index(ENDIAN, self.bytes).map_err(|error| self.damaged(error))?;
                 sections.get(index.0).map(|section| self.contents(section)).transpose()?.unwrap_or_default()
             }
         };
@@ -412,11 +375,8 @@ impl Binary {
         }))
     }
 
-    pub(super) fn contents(&self, section: &Section) -> Result<&[u8]> {
-        if section.sh_size(ENDIAN) > LARGEST_SECTION && section.file_range(ENDIAN).is_some() {
-            return Err(self.unfit("one of its sections is too large"));
-        }
-        section.data(ENDIAN, &self.cache).map_err(|error| self.damaged(error))
+    pub(super) fn contents(&self, section: &Section) -> Result<&'a [u8]> {
+        section.data(ENDIAN, self.bytes).map_err(|error| self.damaged(error))
     }
 
     pub(super) fn unfit(&self, why: &str) -> Error {
@@ -431,30 +391,6 @@ impl Binary {
 /// All whole items; a rest that is none is passed over.
 fn whole<T: pod::Pod>(bytes: &[u8]) -> &[T] {
     pod::slice_from_bytes(bytes, bytes.len() / size_of::<T>()).map(|(items, _)| items).unwrap_or_default()
-}
-
-/// A file of which only so much is read. What is read is kept, and a damaged file could have the same bytes
-/// read again at every other offset.
-#[derive(Debug)]
-struct Rationed {
-    file: File,
-    left: u64,
-}
-
-impl Read for Rationed {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Some(left) = self.left.checked_sub(buffer.len() as u64) else {
-            return Err(io::Error::other("more is read than the file can honestly hold"));
-        };
-        self.left = left;
-        self.file.read(buffer)
-    }
-}
-
-impl Seek for Rationed {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.file.seek(to)
-    }
 }
 
 /// A table of symbols.
@@ -485,7 +421,7 @@ enum Standing {
 }
 
 impl<'a> Table<'a> {
-    fn functions(&self, binary: &Binary) -> impl Iterator<Item = Function<'a>> {
+    fn functions(&self, binary: &Binary<'_>) -> impl Iterator<Item = Function<'a>> {
         let Self { symbols, strings, versions } = *self;
         symbols.iter().enumerate().filter_map(move |(index, symbol)| {
             let indirect = match symbol.st_type() {

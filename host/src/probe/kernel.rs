@@ -1,21 +1,21 @@
 //! The kernel's own descriptions of what it offers.
 
-use std::cell::OnceCell;
-use std::collections::BTreeSet;
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io;
 use std::path::PathBuf;
 
 use super::attach::{HARDWARE, Pattern, SOFTWARE, Symbol, is_pattern};
-use super::binary::{self, Binary};
 use super::btf::Btf;
 use super::glob::Glob;
 use super::nearest::{nearest, one_of};
+use super::programs::{Found, Open, Programs, Wanted};
 use super::record::Record;
 use super::registers;
-use super::{tracefs, usdt};
+use super::tracefs;
 use crate::error::{Error, Kind, Result};
-use crate::table::{Access, Attach};
+use crate::table::{Access, Attach, Program};
 
 /// Points of one table. Beyond it, attaching takes minutes, and whoever asks for all functions of the kernel seldom
 /// means it.
@@ -30,35 +30,48 @@ pub struct Kernel {
     cgroup: PathBuf,
     types: OnceCell<Result<Btf>>,
     functions: OnceCell<Vec<String>>,
-    /// Files of programs may be read, for probes in them.
-    programs: bool,
+    programs: Programs,
+    /// What probes that programs carry have to say, once they were looked up.
+    carried: RefCell<HashMap<Attach, Record>>,
 }
 
 impl Kernel {
     /// The kernel that is running.
     #[must_use]
     pub fn running() -> Self {
-        Self {
-            tracefs: tracefs::mounts().into(),
-            btf: "/sys/kernel/btf/vmlinux".into(),
-            cgroup: "/sys/fs/cgroup".into(),
-            types: OnceCell::new(),
-            functions: OnceCell::new(),
-            programs: true,
-        }
+        let (btf, cgroup) = ("/sys/kernel/btf/vmlinux".into(), "/sys/fs/cgroup".into());
+        Self::new(tracefs::mounts().into(), btf, cgroup, Programs::own())
     }
 
-    /// The kernel that is running, for somebody who may not have this process read the files of programs.
-    #[must_use]
-    pub fn without_programs() -> Self {
-        Self { programs: false, ..Self::running() }
+    /// The kernel that is running, for whom somebody else opens programs.
+    pub(crate) fn with_programs(open: Open) -> Self {
+        Self { programs: Programs::new(open), ..Self::running() }
     }
 
     /// A kernel that is described in these folders and this file, such as one that was recorded.
     #[must_use]
     pub fn described(tracefs: PathBuf, btf: PathBuf, cgroup: PathBuf) -> Self {
-        let (types, functions) = (OnceCell::new(), OnceCell::new());
-        Self { tracefs: vec![tracefs], btf, cgroup, types, functions, programs: true }
+        Self::new(vec![tracefs], btf, cgroup, Programs::own())
+    }
+
+    fn new(tracefs: Vec<PathBuf>, btf: PathBuf, cgroup: PathBuf, programs: Programs) -> Self {
+        let (types, functions, carried) = Default::default();
+        Self { tracefs, btf, cgroup, types, functions, programs, carried }
+    }
+
+    /// Where in its file a program begins.
+    pub(crate) fn entry(&self, name: &str) -> Result<u64> {
+        let found = self.programs.search(&self.programs.open(name)?, Wanted::Entry)?;
+        let entry = found.into_iter().find_map(|found| match found {
+            Found::Function(entry) => Some(entry.offset),
+            Found::Probe(_) => None,
+        });
+        entry.ok_or_else(|| Error::new(Kind::Software, format!("{name} begins nowhere")))
+    }
+
+    /// The programs that were looked into, by the names by which they were asked for.
+    pub(crate) fn programs(&self) -> BTreeMap<String, Program> {
+        self.programs.opened()
     }
 
     /// The points that are meant by what is written; an error that names the nearest points if there are none. Those
@@ -74,10 +87,6 @@ impl Kernel {
 
     /// As [`Kernel::points`], however many they are.
     pub(crate) fn matching(&self, pattern: &Pattern, pid: Option<u32>) -> Result<Vec<Attach>> {
-        if !self.programs && matches!(pattern, Pattern::Uprobe { .. } | Pattern::Usdt { .. }) {
-            return Err(Error::new(Kind::NoPermission, "a daemon attaches no probes in programs")
-                .help("use a probe of the kernel, or run it yourself with the privilege to"));
-        }
         let points: Vec<Attach> = match pattern {
             Pattern::Tracepoint { category, name } => {
                 let events = tracefs::events(&self.tracefs)?;
@@ -139,61 +148,50 @@ impl Kernel {
             }
             Pattern::Uprobe { binary, symbol, at_return } => {
                 registers::check()?;
-                let path = binary::locate(binary)?;
-                let file = Binary::open(&path)?;
-                let uprobe = |symbol: String, offset| Attach::Uprobe {
-                    binary: path.clone(),
-                    symbol,
-                    offset,
-                    at_return: *at_return,
-                    pid,
+                let program = self.programs.open(binary)?;
+                let (wanted, offset) = match symbol {
+                    Symbol::Offset(offset) => (Wanted::Code(*offset), 0),
+                    Symbol::Named { name, offset } => (Wanted::Function(name.clone()), *offset),
                 };
-                match symbol {
-                    Symbol::Offset(offset) if file.contains(*offset) => {
-                        vec![uprobe(offset.to_string(), *offset)]
-                    }
-                    Symbol::Offset(offset) => {
-                        let message = format!("{} has no code at offset {offset}", path.display());
+                let plus = if offset == 0 { String::new() } else { format!("+{offset}") };
+                let mut points = Vec::new();
+                for found in self.programs.search(&program, wanted)? {
+                    let Found::Function(found) = found else { continue };
+                    if offset >= found.size.max(1) {
+                        let message =
+                            format!("`{}` has {} bytes, and none at {offset}", found.name, found.size);
                         return Err(Error::new(Kind::Config, message));
                     }
-                    Symbol::Named { name, offset: 0 } if is_pattern(name) => file
-                        .matching(name)?
-                        .into_iter()
-                        .map(|found| uprobe(found.name, found.offset))
-                        .collect(),
-                    Symbol::Named { name, offset } => {
-                        let found = file.symbol(name)?;
-                        if *offset >= found.size.max(1) {
-                            let message = format!("`{name}` has {} bytes, and none at {offset}", found.size);
-                            return Err(Error::new(Kind::Config, message));
-                        }
-                        let plus = if *offset == 0 { String::new() } else { format!("+{offset}") };
-                        vec![uprobe(format!("{name}{plus}"), found.offset + offset)]
-                    }
+                    points.push(Attach::Uprobe {
+                        program: program.clone(),
+                        symbol: found.name + &plus,
+                        offset: found.offset.saturating_add(offset),
+                        at_return: *at_return,
+                        pid,
+                    });
                 }
+                points
             }
             Pattern::Usdt { binary, provider, name } => {
                 registers::check()?;
-                let path = binary::locate(binary)?;
-                let file = Binary::open(&path)?;
-                let notes = match is_pattern(provider) || is_pattern(name) {
-                    true => {
-                        let (provider_fits, name_fits) = (fits(provider), fits(name));
-                        let mut notes = usdt::notes(&file)?;
-                        notes.retain(|note| provider_fits(&note.provider) && name_fits(&note.name));
-                        notes
-                    }
-                    false => usdt::find(&file, provider, name)?,
-                };
-                let point = |note: usdt::Note| Attach::Usdt {
-                    binary: path.clone(),
-                    provider: note.provider,
-                    name: note.name,
-                    offset: note.offset,
-                    semaphore: note.semaphore,
-                    pid,
-                };
-                notes.into_iter().map(point).collect()
+                let program = self.programs.open(binary)?;
+                let wanted = Wanted::Probe { provider: provider.clone(), name: name.clone() };
+                let mut points = Vec::new();
+                for found in self.programs.search(&program, wanted)? {
+                    let Found::Probe(note) = found else { continue };
+                    let record = registers::of_note(&note);
+                    let point = Attach::Usdt {
+                        program: program.clone(),
+                        provider: note.provider,
+                        name: note.name,
+                        offset: note.offset,
+                        semaphore: note.semaphore,
+                        pid,
+                    };
+                    self.carried.borrow_mut().insert(point.clone(), record);
+                    points.push(point);
+                }
+                points
             }
             Pattern::Profile(period) => vec![Attach::Profile(*period)],
             Pattern::Interval(period) => vec![Attach::Interval(*period)],
@@ -262,11 +260,9 @@ impl Kernel {
                 Ok(registers::of_function(self.types().ok(), function, *at_return))
             }
             Attach::Uprobe { at_return, .. } => Ok(registers::plain(*at_return)),
-            Attach::Usdt { binary, offset, .. } => {
-                let notes = usdt::notes(&Binary::open(binary)?)?;
-                let note = notes.iter().find(|note| note.offset == *offset);
-                note.map(registers::of_note)
-                    .ok_or_else(|| Error::new(Kind::Unavailable, format!("{attach} is gone from its file")))
+            Attach::Usdt { .. } => {
+                let carried = self.carried.borrow().get(attach).cloned();
+                carried.ok_or_else(|| Error::new(Kind::Software, format!("{attach} was not looked up")))
             }
             Attach::Profile(_) | Attach::Interval(_) | Attach::Perf { .. } => {
                 Ok(Record { fields: Vec::new(), result: None })

@@ -6,7 +6,7 @@
 //! what it means at one probe, and `plan` does so for all expressions of a table at all of its probes.
 
 mod attach;
-pub(crate) mod binary;
+mod binary;
 mod btf;
 mod describe;
 mod expression;
@@ -21,6 +21,7 @@ mod names;
 pub(crate) mod nearest;
 mod operand;
 pub(crate) mod plan;
+mod programs;
 pub mod record;
 mod registers;
 mod resolve;
@@ -30,8 +31,10 @@ mod usdt;
 pub(crate) mod used;
 
 pub(crate) use attach::pattern;
-pub(crate) use binary::entry;
+pub(crate) use binary::MOST_MATCHES;
 pub use describe::describe;
 pub use flaw::Flaw;
 pub use kernel::Kernel;
 pub(crate) use kernel::tracepoint_id;
+pub(crate) use locate::locate;
+pub(crate) use programs::{Found, Open, Wanted, search};

@@ -2,6 +2,8 @@
 //! assembler and SystemTap's header put a size before. SystemTap's wiki page "UserSpaceProbeImplementation"
 //! describes the sizes; the operands are those of the AT&T syntax on x86_64, of GNU's assembler on aarch64.
 
+use serde::{Deserialize, Serialize};
+
 use super::binary::Machine;
 
 /// Arguments of one probe (SystemTap's header has macros for as many). What is beyond is passed over.
@@ -10,7 +12,7 @@ const MOST_ARGUMENTS: usize = 12;
 const LONGEST_SHOWN: usize = 64;
 
 /// An argument of a probe.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Argument {
     /// 1, 2, 4 or 8.
     pub bytes: u8,
@@ -18,7 +20,7 @@ pub(crate) struct Argument {
     pub place: Place,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Place {
     Constant(i64),
     Register(Register),
@@ -34,7 +36,7 @@ pub(crate) enum Place {
 }
 
 /// A register, or a part of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Register {
     /// Of the 8 bytes of the whole register in `struct pt_regs`, as the kernel has it.
     pub offset: u16,
@@ -42,6 +44,43 @@ pub(crate) struct Register {
     pub bytes: u8,
     /// Bits below those: 8 in %ah.
     pub shift: u8,
+}
+
+/// Bytes of the registers that a program is given: `struct pt_regs` of either processor.
+const REGISTERS: u16 = 272;
+
+impl Argument {
+    /// Bytes of text that it has.
+    pub(super) fn text(&self) -> usize {
+        if let Place::Unsupported(shown) = &self.place { shown.len() } else { 0 }
+    }
+
+    /// Whether it is one that [`arguments`] can give.
+    pub(super) fn is_sound(&self) -> bool {
+        matches!(self.bytes, 1 | 2 | 4 | 8)
+            && match &self.place {
+                Place::Constant(_) => true,
+                Place::Register(register) => register.is_sound(),
+                Place::Memory { base, index, .. } => {
+                    base.is_sound()
+                        && index.is_none_or(|(register, scale)| {
+                            register.is_sound() && matches!(scale, 1 | 2 | 4 | 8 | 16)
+                        })
+                }
+                // Each character may be escaped, and is followed by a mark.
+                Place::Unsupported(shown) => shown.len() <= (LONGEST_SHOWN + 1) * 10,
+            }
+    }
+}
+
+impl Register {
+    fn is_sound(&self) -> bool {
+        matches!(self.bytes, 1 | 2 | 4 | 8)
+            && self.shift.is_multiple_of(8)
+            && self.shift / 8 + self.bytes <= 8
+            && self.offset.is_multiple_of(8)
+            && self.offset < REGISTERS
+    }
 }
 
 /// Reads the arguments of a probe, separated by spaces.

@@ -12,7 +12,7 @@ use super::flaw::Flaw;
 use super::kernel::Kernel;
 use super::meaning::Meaning;
 use super::record::Record;
-use super::resolve::{Saved, Scope, Start, as_text};
+use super::resolve::{Saved, Scope, Start, as_text, check_names};
 use super::used;
 use crate::error::Result as WeirResult;
 use crate::kernel::code;
@@ -175,6 +175,25 @@ fn parse(written: &Written<'_>) -> Result<Parsed> {
             })
             .collect::<Result<_>>()?,
     })
+}
+
+/// What can be said of a table's expressions without a probe: that they are such, of names that there are.
+pub(crate) fn check_written(written: &Written<'_>) -> Result<()> {
+    let parsed = parse(written)?;
+    let check = |part: Part, node: &Node| check_names(node).map_err(|flaw| (part, flaw));
+    parsed.filter.iter().try_for_each(|node| check(Part::Filter, node))?;
+    if let Some((start, end)) = &parsed.pair {
+        check(Part::Pair { start: true }, start)?;
+        check(Part::Pair { start: false }, end)?;
+    }
+    for (at, (_, node)) in parsed.keys.iter().enumerate() {
+        check(Part::Key(at), node)?;
+    }
+    for (at, (_, measure)) in parsed.measures.iter().enumerate() {
+        let mut nodes = measure.arguments.iter().chain(&measure.condition);
+        nodes.try_for_each(|node| check(Part::Measure(at), node))?;
+    }
+    Ok(())
 }
 
 /// A probe that counts, and what its columns are.

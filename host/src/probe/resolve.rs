@@ -190,11 +190,7 @@ impl Scope<'_> {
                 if has || !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) {
                     return self.field(name, &span);
                 }
-                let help = did_you_mean(name, NAMES).map_or_else(
-                    || format!("{NAMES_HELP}; is `args.{name}` meant?"),
-                    |meant| format!("{meant} The probe's fields are written args.NAME or start.NAME"),
-                );
-                Err(Flaw::new(span, format!("there is no `{name}`")).help(help))
+                Err(no_name(name, span))
             }
         }
     }
@@ -438,11 +434,7 @@ impl Scope<'_> {
             }
             ("syscall", _) => Err(usage("write syscall(args.id)")),
             ("errno", _) => Err(usage("write errno(args.ret)")),
-            _ => {
-                let help = did_you_mean(name, CALLS)
-                    .map_or_else(|| CALLS_HELP.to_owned(), |meant| format!("{meant} {CALLS_HELP}"));
-                Err(Flaw::new(span, format!("there is no function `{}`", name.escape_debug())).help(help))
-            }
+            _ => Err(no_function(name, span)),
         }
     }
 
@@ -791,6 +783,39 @@ fn comparison(operator: Binary) -> Option<Comparison> {
         Binary::GreaterOrEqual => Comparison::GreaterOrEqual,
         _ => return None,
     })
+}
+
+/// Whether there are the names and functions that an expression uses, at one probe or another: what can be told of it
+/// without any.
+pub(crate) fn check_names(node: &Node) -> Result<()> {
+    match node.get_ref() {
+        Expression::Number(_) | Expression::Duration(_) | Expression::Text(_) => Ok(()),
+        Expression::Name(name) if NAMES.contains(&&**name) || name.starts_with("arg") => Ok(()),
+        Expression::Name(name) => Err(no_name(name, node.span())),
+        Expression::Field(of, _)
+        | Expression::Element(of, _)
+        | Expression::Unary(_, of)
+        | Expression::Cast(_, of) => check_names(of),
+        Expression::Call(name, arguments) if CALLS.contains(&&**name) => {
+            arguments.iter().try_for_each(check_names)
+        }
+        Expression::Call(name, _) => Err(no_function(name, node.span())),
+        Expression::Binary(_, left, right) => check_names(left).and_then(|()| check_names(right)),
+    }
+}
+
+fn no_name(name: &str, span: Range<usize>) -> Flaw {
+    let help = did_you_mean(name, NAMES).map_or_else(
+        || format!("{NAMES_HELP}; is `args.{name}` meant?"),
+        |meant| format!("{meant} The probe's fields are written args.NAME or start.NAME"),
+    );
+    Flaw::new(span, format!("there is no `{name}`")).help(help)
+}
+
+fn no_function(name: &str, span: Range<usize>) -> Flaw {
+    let help = did_you_mean(name, CALLS)
+        .map_or_else(|| CALLS_HELP.to_owned(), |meant| format!("{meant} {CALLS_HELP}"));
+    Flaw::new(span, format!("there is no function `{}`", name.escape_debug())).help(help)
 }
 
 /// The name with which a path begins.

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use object::LittleEndian;
 use object::read::elf::{NoteIterator, SectionHeader};
+use serde::{Deserialize, Serialize};
 
 use super::binary::{Binary, Header, Section};
 use super::nearest::did_you_mean;
@@ -29,7 +30,7 @@ const ENDIAN: LittleEndian = LittleEndian;
 const NT_STAPSDT: u32 = 3;
 
 /// One place of a probe. A probe that was compiled into several places has several.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Note {
     pub provider: String,
     pub name: String,
@@ -51,12 +52,12 @@ struct Raw<'a> {
 
 /// All places of all probes. Those that lie outside of the file's code are left out: linkers leave the notes of
 /// code that they throw away.
-pub(crate) fn notes(binary: &Binary) -> Result<Vec<Note>> {
+pub(crate) fn notes(binary: &Binary<'_>) -> Result<Vec<Note>> {
     Ok(raw(binary)?.iter().filter_map(|raw| raw.resolve(binary)).collect())
 }
 
 /// The places of one probe.
-pub(crate) fn find(binary: &Binary, provider: &str, name: &str) -> Result<Vec<Note>> {
+pub(crate) fn find(binary: &Binary<'_>, provider: &str, name: &str) -> Result<Vec<Note>> {
     let raw = raw(binary)?;
     let (path, wanted) = (binary.shown(), format!("{provider}:{name}"));
     let shown = wanted.escape_debug();
@@ -83,7 +84,7 @@ pub(crate) fn find(binary: &Binary, provider: &str, name: &str) -> Result<Vec<No
     Err(Error::new(Kind::Config, format!("{path} has no probe `{shown}`")).help(help))
 }
 
-fn raw(binary: &Binary) -> Result<Vec<Raw<'_>>> {
+fn raw<'a>(binary: &Binary<'a>) -> Result<Vec<Raw<'a>>> {
     let base = binary.named(b".stapsdt.base")?.next().map(|section| section.sh_addr(ENDIAN));
     let mut found = Vec::new();
     // There is one such section; more of them could all claim the same notes.
@@ -102,7 +103,7 @@ fn raw(binary: &Binary) -> Result<Vec<Raw<'_>>> {
     Ok(found)
 }
 
-fn iterate<'a>(binary: &'a Binary, section: &Section) -> Result<NoteIterator<'a, Header>> {
+fn iterate<'a>(binary: &Binary<'a>, section: &Section) -> Result<NoteIterator<'a, Header>> {
     let contents = binary.contents(section)?;
     NoteIterator::new(ENDIAN, section.sh_addralign(ENDIAN), contents).map_err(|error| binary.damaged(error))
 }
@@ -137,7 +138,7 @@ impl<'a> Raw<'a> {
         })
     }
 
-    fn resolve(&self, binary: &Binary) -> Option<Note> {
+    fn resolve(&self, binary: &Binary<'_>) -> Option<Note> {
         let semaphore = match self.semaphore {
             0 => None,
             // Without its counter the program would not come by, and nothing would be counted.

@@ -2,6 +2,7 @@
 //! keeps their edges, a message being one or more of them. Both ends bound what they take. Descriptors sent
 //! along are dropped by the kernel, because nothing here asks for them.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -41,6 +42,8 @@ pub(super) struct Channel {
     packet: Vec<u8>,
     /// The descriptors that came with the last message that had any; none, if none are taken.
     files: Option<Vec<OwnedFd>>,
+    /// Packets that there was no room for yet, the first of a message with its descriptor.
+    posted: VecDeque<(Vec<u8>, Option<OwnedFd>)>,
 }
 
 impl Channel {
@@ -52,7 +55,13 @@ impl Channel {
     }
 
     pub(super) fn new(socket: OwnedFd) -> Self {
-        Self { socket, partial: Vec::new(), packet: vec![0; PACKET_BYTES + 1], files: None }
+        Self {
+            socket,
+            partial: Vec::new(),
+            packet: vec![0; PACKET_BYTES + 1],
+            files: None,
+            posted: VecDeque::new(),
+        }
     }
 
     /// The end of a process that is handed descriptors.
@@ -82,18 +91,44 @@ impl Channel {
         mut files: &[BorrowedFd<'_>],
         until: Until,
     ) -> io::Result<()> {
-        let bytes = postcard::to_stdvec(message).map_err(io::Error::other)?;
-        if bytes.len() > MESSAGE_BYTES || files.len() > FILES {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the message is too large"));
+        if files.len() > FILES {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "too many descriptors"));
         }
-        let mut parts = bytes.chunks(PACKET_BYTES - 1).peekable();
-        while let Some(part) = parts.next() {
-            let mut packet = Vec::with_capacity(part.len() + 1);
-            packet.push(if parts.peek().is_some() { MORE } else { LAST });
-            packet.extend_from_slice(part);
+        for packet in packets(message)? {
             self.send_packet(&packet, std::mem::take(&mut files), until)?;
         }
         Ok(())
+    }
+
+    /// Sends a message as far as there is room, and keeps the rest for [`Channel::flush`].
+    pub(super) fn post<T: Serialize>(&mut self, message: &T, mut file: Option<OwnedFd>) -> io::Result<()> {
+        let packets = packets(message)?;
+        let new = packets.len();
+        self.posted.extend(packets.into_iter().map(|packet| (packet, file.take())));
+        let sent = self.flush(Until::Now);
+        if let (Err(_), Some(old)) = (&sent, self.posted.len().checked_sub(new)) {
+            // What nothing was sent of is not sent later either.
+            self.posted.truncate(old);
+        }
+        sent
+    }
+
+    /// Sends what was posted, waiting for room until then; what there is no room for stays.
+    pub(super) fn flush(&mut self, until: Until) -> io::Result<()> {
+        while let Some((packet, file)) = self.posted.front() {
+            let files: Vec<BorrowedFd<'_>> = file.iter().map(AsFd::as_fd).collect();
+            match self.send_packet(packet, &files, until) {
+                Ok(()) => drop(self.posted.pop_front()),
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// How many packets that were posted have yet to be sent.
+    pub(super) fn behind(&self) -> usize {
+        self.posted.len()
     }
 
     pub(super) fn send_packet(
@@ -195,6 +230,17 @@ impl Channel {
     }
 }
 
+fn packets<T: Serialize>(message: &T) -> io::Result<Vec<Vec<u8>>> {
+    let bytes = postcard::to_stdvec(message).map_err(io::Error::other)?;
+    if bytes.len() > MESSAGE_BYTES {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the message is too large"));
+    }
+    let parts = bytes.chunks(PACKET_BYTES - 1);
+    let last = parts.len().saturating_sub(1);
+    let packet = |(number, part): (usize, &[u8])| [&[if number < last { MORE } else { LAST }], part].concat();
+    Ok(parts.enumerate().map(packet).collect())
+}
+
 /// How long to wait.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Until {
@@ -218,6 +264,13 @@ impl Until {
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+impl Channel {
+    pub(super) fn into_socket(self) -> OwnedFd {
+        self.socket
     }
 }
 

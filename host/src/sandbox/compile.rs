@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -82,17 +82,22 @@ impl Job {
         Ok(Self { name, channel, process, output, until, identity: identity.clone(), out_of_memory })
     }
 
-    /// Waits for the code.
-    pub(super) fn finish(mut self) -> Result<Code> {
+    /// Waits for the code, and tells how much of a processor it took.
+    pub(super) fn finish(mut self) -> (Result<Code>, Duration) {
         let said = self.channel.receive_until::<Compiled>(Until::Then(self.until));
-        let ended = match said {
+        if matches!(said, Err(Silence::Closed)) {
             // It is ending, and how says why, unless it only closed its channel.
-            Err(Silence::Closed) => self.process.wait_until(Until::Then(self.until))?,
-            _ => None,
-        };
-        // It has nothing more to do. That it has ended is what makes its output final.
+            self.process.look_for_end(Until::Then(self.until));
+        }
+        // As long as it was not waited for, the kernel knows.
+        let used = self.process.used();
+        (self.end(said), used)
+    }
+
+    fn end(mut self, said: std::result::Result<Compiled, Silence>) -> Result<Code> {
+        // It has nothing more to do; how it ended stands, if it has. That it has ended is what makes its output final.
         self.process.kill()?;
-        let status = ended.map_or_else(|| self.process.wait(), Ok)?;
+        let status = self.process.wait()?;
         let error = |kind, message: String| {
             let message = crate::escape::escape(cut(&message, FAULT_BYTES).as_bytes()).into_owned();
             Error::new(kind, format!("plugin {}: {message}", self.name))
@@ -116,7 +121,7 @@ impl Job {
             }
             Err(Silence::Closed) => {
                 let starved = self.identity.out_of_memory() > self.out_of_memory;
-                let how = if starved { OUT_OF_MEMORY.to_owned() } else { end(status) };
+                let how = if starved { OUT_OF_MEMORY.to_owned() } else { ending(status) };
                 Err(error(Kind::Data, how).help("make the component smaller"))
             }
         }
@@ -128,7 +133,7 @@ const OUT_OF_MEMORY: &str =
     "compiling took more memory than the tenant's control group has beside its other processes";
 
 /// What became of a compiler that said nothing.
-fn end(status: ExitStatus) -> String {
+fn ending(status: ExitStatus) -> String {
     match status.signal() {
         // SIGXCPU and SIGKILL, which follows it.
         Some(24 | 9) => format!("compiling took more than {} s of processor time", COMPILE_CPU.as_secs()),

@@ -63,6 +63,9 @@ pub(super) fn engine(bound: Bound) -> wasmtime::Result<Engine> {
         .memory_init_cow(false)
         // A compiler is one process with one thread that works; several run side by side.
         .parallel_compilation(false)
+        // A seventh of a plugin's code, for debuggers and lines of traps.
+        .native_unwind_info(false)
+        .generate_address_map(bound == Bound::Fuel)
         // Where a plugin is written its traps have lines of its source, if it has debug information. Elsewhere they have names
         // only, whatever an environment variable asks for: nobody knows how long that information takes to be read.
         .wasm_backtrace_details(match bound {

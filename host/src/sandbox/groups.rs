@@ -181,6 +181,14 @@ impl Group {
         Ok(())
     }
 
+    /// Changes how much memory its processes may have together, where that is bound.
+    pub(super) fn widen(&self, memory: u64) -> io::Result<()> {
+        match write(&self.folder.join("memory.max"), &memory.to_string()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            done => done,
+        }
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.folder
     }

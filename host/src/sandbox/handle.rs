@@ -8,14 +8,19 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use rustix::io::Errno;
 
 use super::answers::{Totals, believe, fault};
 use super::channel::{Channel, Silence, Until};
 use super::compile::{Code, Job};
 use super::engine::Bound;
 use super::groups::Group;
-use super::limits::{GRACE, LOAD_WALL, OPTION_BYTES, PLUGINS, SANDBOX_MEMORY, SLOTS, START_WALL, STARTS};
+use super::limits::{
+    BEHIND, GRACE, LEAST_PAUSE, LOAD_WALL, LOOK, OPTION_BYTES, PAUSES, PLUGINS, SANDBOX_MEMORY, SLOTS,
+    START_WALL, STARTS,
+};
 use super::lockdown::Left;
+use super::pace::Pace;
 use super::process;
 use super::ring::{self, Ring};
 use super::spawn::{Identity, Role, spawn};
@@ -50,6 +55,17 @@ pub struct Sandbox {
     skipped: u64,
     /// When the process last did something that it had been asked for, or was asked while it had nothing to do.
     progress: Instant,
+    /// It is a tenant's, which goes on with its tables when there is no process for its plugins.
+    persists: bool,
+    down: Option<Down>,
+}
+
+/// There is no process.
+#[derive(Debug)]
+struct Down {
+    /// When it is tried again.
+    until: Instant,
+    why: String,
 }
 
 /// What all plugins of a sandbox together may need, on top of what the sandbox itself does.
@@ -62,13 +78,18 @@ pub struct Room {
 }
 
 /// A plugin's compiled code, ready to be added to the sandbox for which it was compiled.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Compiled {
     plugin: Plugin,
     code: Arc<Code>,
 }
 
 impl Compiled {
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.plugin.name
+    }
+
     /// With these tables granted to it.
     #[must_use]
     pub fn with_tables(mut self, tables: Vec<(Arc<str>, SchemaRef)>) -> Self {
@@ -88,11 +109,15 @@ pub struct Compiler {
     turn: Arc<Mutex<()>>,
     /// What ends the calls of what it compiles.
     bound: Bound,
+    /// How fast it may go on, if it has no more than a share of a processor, in millionths.
+    pace: Arc<Pace>,
+    share: Option<u32>,
 }
 
 impl Compiler {
     fn new(identity: Arc<Identity>, bound: Bound) -> Self {
-        Self { identity, known: Arc::default(), turn: Arc::default(), bound }
+        let pace = Arc::new(Pace::new(Instant::now()));
+        Self { identity, known: Arc::default(), turn: Arc::default(), bound, pace, share: None }
     }
 
     /// Of no sandbox, for whoever wants to know whether a plugin can be compiled.
@@ -100,19 +125,51 @@ impl Compiler {
         Ok(Self::new(choose_user()?, Bound::Time))
     }
 
-    pub fn compile(&self, mut plugin: Plugin) -> Result<Compiled> {
+    /// Of replays, one after the other.
+    pub fn of_replays() -> Result<Self> {
+        Ok(Self::new(choose_user()?, Bound::Fuel))
+    }
+
+    /// The same, which has no more than a share of a processor, if there is one.
+    pub(crate) fn at_pace(mut self, pace: &Arc<Pace>, share: Option<u32>) -> Self {
+        (self.pace, self.share) = (pace.clone(), share);
+        self
+    }
+
+    pub fn compile(&self, plugin: Plugin) -> Result<Compiled> {
+        let compiled = self.compile_next(plugin, false)?;
+        compiled.map_err(|_| Error::new(Kind::Unavailable, "compiling has used what is granted"))
+    }
+
+    /// Compiles the first plugin of a job, or another one; or tells how long it is until there is time for it.
+    pub(crate) fn compile_next(
+        &self,
+        mut plugin: Plugin,
+        first: bool,
+    ) -> Result<std::result::Result<Compiled, Duration>> {
         let component = std::mem::take(&mut plugin.component);
         let digest = Digest::of(&component);
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(code) = known().get(&digest).and_then(Weak::upgrade) {
-            return Ok(Compiled { plugin, code });
+        let there = || known().get(&digest).and_then(Weak::upgrade);
+        if let Some(code) = there() {
+            return Ok(Ok(Compiled { plugin, code }));
         }
-        let code = Arc::new(Job::start(&plugin.name, &component, &self.identity, self.bound)?.finish()?);
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another one may have had it compiled meanwhile.
+        if let Some(code) = there() {
+            return Ok(Ok(Compiled { plugin, code }));
+        }
+        if let Some(wait) = self.share.and_then(|share| self.pace.wait(share, first, Instant::now())) {
+            return Ok(Err(wait));
+        }
+        let job = Job::start(&plugin.name, &component, &self.identity, self.bound)?;
+        let (code, used) = job.finish();
+        self.pace.charge(used, self.share, Instant::now());
+        let code = Arc::new(code?);
         let mut known = known();
         known.retain(|_, code| code.strong_count() > 0);
         known.insert(digest, Arc::downgrade(&code));
-        Ok(Compiled { plugin, code })
+        Ok(Ok(Compiled { plugin, code }))
     }
 }
 
@@ -180,6 +237,15 @@ impl Sandbox {
         }
         let identity = choose_user()?;
         let compiled = compile(plugins, &identity, bound)?;
+        Self::start_compiled(compiled, identity, bound)
+    }
+
+    /// A replay of a plugin that was compiled by [`Compiler::of_replays`].
+    pub fn replay_compiled(compiler: &Compiler, compiled: Compiled) -> Result<Self> {
+        Self::start_compiled(vec![compiled], compiler.identity.clone(), compiler.bound)
+    }
+
+    fn start_compiled(compiled: Vec<Compiled>, identity: Arc<Identity>, bound: Bound) -> Result<Self> {
         let room = Room {
             guest: compiled.iter().map(|compiled| compiled.plugin.limits.memory).max().unwrap_or(0),
             code: compiled.iter().map(|compiled| compiled.code.bytes).sum(),
@@ -203,9 +269,8 @@ impl Sandbox {
     /// and as it is run.
     pub fn of_tenant(name: &str, room: Room) -> Result<Self> {
         let failed = |error| Error::from(error).context("cannot make a control group for the sandbox");
-        let memory = SANDBOX_MEMORY.saturating_add(room.guest).saturating_add(room.code.saturating_mul(2));
-        let identity = Identity::choose().map_err(no_user)?.within(name, memory).map_err(failed)?;
-        Self::of(Arc::new(identity), room, Bound::Time)
+        let identity = Identity::choose().map_err(no_user)?.within(name, memory_of(room)).map_err(failed)?;
+        Ok(Self { persists: true, ..Self::of(Arc::new(identity), room, Bound::Time)? })
     }
 
     /// The folder of its control group.
@@ -231,6 +296,8 @@ impl Sandbox {
             ready: Vec::new(),
             skipped: 0,
             progress: Instant::now(),
+            persists: false,
+            down: None,
         })
     }
 
@@ -246,6 +313,11 @@ impl Sandbox {
         let Compiled { plugin, code } = compiled;
         if self.plugins.len() >= PLUGINS {
             return Err(too_many(self.plugins.len() + 1));
+        }
+        // Each is a descriptor. A process that is in a call reads none of them.
+        if self.process.channel.behind() > BEHIND {
+            let message = format!("plugin {}: the sandbox is busy", plugin.name);
+            return Err(Error::new(Kind::Unavailable, message).help("try again"));
         }
         let options = plugin.options.iter().map(|(name, value)| name.len() + value.bytes()).sum::<usize>();
         if options > OPTION_BYTES {
@@ -283,8 +355,11 @@ impl Sandbox {
         self.ready.retain(|answer| answer.plugin != number);
         let used: Vec<u32> = self.plugins.values().flat_map(|plugin| plugin.tables.clone()).collect();
         self.tables.retain(|number, _| used.contains(number));
+        if self.down.is_some() {
+            return;
+        }
         // A process that does not take it is found out by what is asked of it next.
-        drop(self.process.channel.send(&Order::Unload { plugin: small(number) }, Until::Now));
+        drop(self.process.channel.post(&Order::Unload { plugin: small(number) }, None));
     }
 
     /// Intervals that no plugin can be called for, because they are not there.
@@ -314,6 +389,10 @@ impl Sandbox {
     /// Orders the process to load a plugin. If the process is gone already, it has said why, or its silence is what is
     /// found next.
     fn load(&mut self, number: usize) -> Result<()> {
+        if self.down.is_some() {
+            // The next process is told of all plugins.
+            return Ok(());
+        }
         let Some(plugin) = self.plugins.get_mut(&number) else { return Ok(()) };
         let failed = |error: std::io::Error| {
             Error::new(Kind::Software, format!("cannot hand a plugin to the sandbox: {error}"))
@@ -333,10 +412,10 @@ impl Sandbox {
             order: plugin.order(),
             configure: !plugin.again,
         };
-        // Fits the socket unless many are loaded at once; then it waits for the process to read. One that does not is
-        // found out by that it does not load.
-        let until = Until::Then(Instant::now() + LOAD_WALL);
-        drop(self.process.channel.send_with(&order, &[plugin.code.file.as_fd()], until));
+        // Nobody waits for the process to read it: it may be in a call that takes long. One that never does is found out
+        // by that it does not load.
+        let code = plugin.code.file.try_clone().map_err(failed)?;
+        drop(self.process.channel.post(&order, Some(code)));
         Ok(())
     }
 
@@ -345,6 +424,8 @@ impl Sandbox {
         while let Some(plugin) = self.plugins.values().find(|plugin| plugin.phase == Phase::Loading) {
             let name = plugin.name.clone();
             let refuse = |what: String| Error::new(Kind::Data, format!("plugin {name}: {what}"));
+            // It reads as long as it has nothing to say.
+            drop(self.process.channel.flush(Until::Then(Instant::now() + LOAD_WALL)));
             let claim = match self.process.channel.receive_until(Until::Then(self.until())) {
                 Ok(Claim::Unfit(reason)) => return Err(unfit(&reason)),
                 Ok(claim) => claim,
@@ -386,6 +467,12 @@ impl Sandbox {
                 Phase::Loaded if plugin.under_way.is_none() => free.push(*number),
                 _ => late.push(*number),
             }
+        }
+        if let Some(down) = &self.down {
+            let why = format!("there is no process for plugins, and it is tried again: {}", down.why);
+            late.append(&mut free);
+            self.skip(&late, interval.number, &why);
+            return Ok(());
         }
         self.skip(&late, interval.number, "it has not answered an earlier interval yet");
         if free.is_empty() {
@@ -430,7 +517,9 @@ impl Sandbox {
         if !self.is_busy() {
             self.progress = Instant::now();
         }
-        if let Err(error) = self.process.channel.send(&order, Until::Now) {
+        let channel = &mut self.process.channel;
+        let posted = if channel.behind() > 0 { Err(Errno::AGAIN.into()) } else { channel.post(&order, None) };
+        if let Err(error) = posted {
             // Either it does not read, and the watchdog sees to it, or it is gone, and `answers` will.
             self.skip(&free, interval.number, &format!("the sandbox takes no order: {error}"));
             return Ok(());
@@ -471,9 +560,22 @@ impl Sandbox {
     /// What has been answered by now. Also keeps watch: a sandbox that outlived deadline and grace is killed
     /// and replaced here. An error means that there is no sandbox any more.
     pub fn answers(&mut self) -> Result<Vec<Answer>> {
-        loop {
+        if let Some(down) = &self.down {
+            if Instant::now() < down.until {
+                return Ok(std::mem::take(&mut self.ready));
+            }
+            self.start_again()?;
+        }
+        while self.down.is_none() {
+            // Whether that goes wrong, what it says next will tell.
+            drop(self.process.channel.flush(Until::Now));
             match self.process.channel.receive() {
-                Ok(Claim::Unfit(reason)) => return Err(unfit(&reason)),
+                Ok(Claim::Unfit(reason)) => {
+                    drop(self.process.end());
+                    self.lose_calls("its process gave up");
+                    self.failed_starts = STARTS.max(self.failed_starts + 1);
+                    self.went_down(unfit(&reason))?;
+                }
                 Ok(claim) => {
                     if !self.take(claim) {
                         self.replace("its process claimed what cannot be")?;
@@ -484,7 +586,7 @@ impl Sandbox {
                 Err(Silence::Garbage) => self.replace("its process said what is no message")?,
             }
         }
-        if self.is_busy() && Instant::now() >= self.until() {
+        if self.down.is_none() && self.is_busy() && Instant::now() >= self.until() {
             self.replace("its process did not answer in time and was ended")?;
         }
         Ok(std::mem::take(&mut self.ready))
@@ -548,11 +650,9 @@ impl Sandbox {
 
     /// Ends the process and starts another, with the same code.
     fn replace(&mut self, why: &str) -> Result<()> {
-        if !self.process.up {
+        let came_up = self.process.up;
+        if !came_up {
             self.failed_starts += 1;
-            if self.failed_starts >= STARTS {
-                return Err(self.process.did_not_come_up());
-            }
         }
         let ended = self.process.end();
         ended.map_err(|error| Error::from(error).context("cannot end a sandbox's process"))?;
@@ -582,8 +682,58 @@ impl Sandbox {
         }
         self.plugins.retain(|_, plugin| plugin.phase != Phase::Over);
         self.ring.take_back();
-        self.process = Process::start(&self.ring, &self.compiler.identity, self.room, self.compiler.bound)?;
+        if !came_up && self.failed_starts >= STARTS {
+            let error = self.process.did_not_come_up();
+            return self.went_down(error);
+        }
+        self.start_again()
+    }
+
+    /// There is no process, and a tenant's sandbox tries again later, each time after twice as long. Others are over.
+    fn went_down(&mut self, error: Error) -> Result<()> {
+        if !self.persists {
+            return Err(error);
+        }
+        let wait = LEAST_PAUSE * 2u32.pow(self.failed_starts.saturating_sub(STARTS).min(PAUSES));
+        self.down = Some(Down { until: Instant::now() + wait, why: error.to_string() });
+        Ok(())
+    }
+
+    /// Has room for more from now on. Another process takes the place of the one that is there: plugins are configured anew,
+    /// what they kept is lost, and calls that are under way are skipped.
+    pub fn enlarge(&mut self, room: Room) -> Result<()> {
+        let failed = |error: std::io::Error| Error::from(error).context("cannot enlarge a sandbox");
+        self.compiler.identity.widen(memory_of(room)).map_err(failed)?;
+        self.room = room;
+        self.process.end().map_err(failed)?;
+        self.lose_calls("the tenant's sandbox was replaced by a larger one");
+        self.start_again()
+    }
+
+    /// Calls that were under way are skipped: the process is gone, and no plugin is to blame for it.
+    fn lose_calls(&mut self, why: &str) {
+        for (number, plugin) in &mut self.plugins {
+            let Some(UnderWay { interval, .. }) = plugin.under_way.take() else { continue };
+            if plugin.phase != Phase::Over {
+                plugin.missed = plugin.missed.saturating_add(1);
+                self.ready.push(Answer::fault(*number, interval, Reason::Skipped, why));
+            }
+        }
+        self.plugins.retain(|_, plugin| plugin.phase != Phase::Over);
+        self.ring.take_back();
+    }
+
+    /// Starts a process in the place of one that has ended, with the same code.
+    fn start_again(&mut self) -> Result<()> {
+        match Process::start(&self.ring, &self.compiler.identity, self.room, self.compiler.bound) {
+            Ok(process) => self.process = process,
+            Err(error) => {
+                self.failed_starts += 1;
+                return self.went_down(error);
+            }
+        }
         self.progress = Instant::now();
+        self.down = None;
         self.plugins.values_mut().for_each(|plugin| plugin.again = plugin.phase == Phase::Loaded);
         let numbers: Vec<usize> = self.plugins.keys().copied().collect();
         numbers.into_iter().try_for_each(|number| self.load(number))
@@ -616,7 +766,17 @@ impl Sandbox {
         if !self.ready.is_empty() {
             return Some(Instant::now());
         }
-        self.is_busy().then(|| self.until())
+        if let Some(down) = &self.down {
+            return Some(down.until);
+        }
+        let behind = (self.process.channel.behind() > 0).then(|| Instant::now() + LOOK);
+        behind.into_iter().chain(self.is_busy().then(|| self.until())).min()
+    }
+
+    /// Why there is no process now. It is tried again.
+    #[must_use]
+    pub fn down(&self) -> Option<&str> {
+        self.down.as_ref().map(|down| down.why.as_str())
     }
 
     /// Intervals for which a plugin was not called, over all plugins.
@@ -631,6 +791,11 @@ impl AsFd for Sandbox {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.process.channel.as_fd()
     }
+}
+
+/// What all processes of a tenant with this room may have together.
+fn memory_of(room: Room) -> u64 {
+    SANDBOX_MEMORY.saturating_add(room.guest).saturating_add(room.code.saturating_mul(2))
 }
 
 fn choose_user() -> Result<Arc<Identity>> {
@@ -670,7 +835,7 @@ fn compile(plugins: Vec<Plugin>, identity: &Arc<Identity>, bound: Bound) -> Resu
             Ok((*digest, Job::start(&plugin.name, &plugin.component, identity, bound)?))
         });
         for (digest, job) in jobs.collect::<Result<Vec<_>>>()? {
-            codes.insert(digest, Arc::new(job.finish()?));
+            codes.insert(digest, Arc::new(job.finish().0?));
         }
     }
     let compiled = plugins.into_iter().zip(digests).filter_map(|(mut plugin, digest)| {

@@ -20,7 +20,9 @@ pub(super) const COMPILE_MEMORY: u64 = 1 << 30;
 /// Files that take for ever to read: how long the closing of an interval may wait for the names in all of them, so that
 /// the next one is on time.
 pub(crate) const SYMBOLIZE_WALL: Duration = Duration::from_millis(750);
-/// The same where no host is left to end the symbolizer: its processor time.
+/// The same of the last interval, after which nothing comes that could have the names.
+pub(crate) const SYMBOLIZE_LAST_WALL: Duration = Duration::from_secs(5);
+/// The same where no host is left to end the symbolizer, and where one file is read on meanwhile: its processor time.
 pub(super) const SYMBOLIZE_CPU: Duration = Duration::from_secs(5);
 /// Debug information and tables of symbols made to be expanded: private memory of the symbolizer. Files are mapped, and
 /// do not count.
@@ -28,12 +30,25 @@ pub(super) const SYMBOLIZE_MEMORY: u64 = 512 << 20;
 /// Places that are asked for at once. As many as can have the names of whole stacks of functions that were inlined in
 /// one message.
 pub(crate) const SYMBOLIZE_PLACES: usize = 64;
+/// A program that is made to be searched for ever for what can be probed: how long whoever asks may have to wait.
+pub(super) const SEARCH_WALL: Duration = Duration::from_secs(60);
+/// The same, as processor time.
+pub(super) const SEARCH_CPU: Duration = Duration::from_secs(30);
+/// A program with names of functions without end: bytes of what is found in one.
+pub(super) const FOUND_BYTES: usize = 32 << 20;
 /// Private memory of the sandbox beside the largest guest's: Wasmtime, columns that were converted, derived
 /// tables, outputs. What would need more ends the process, not the machine.
 pub(super) const SANDBOX_MEMORY: u64 = 512 << 20;
 /// Options that are long enough to fill the way to the sandbox, for which others would wait.
 pub(super) const OPTION_BYTES: usize = 16 << 10;
-/// A sandbox that takes no orders.
+/// A sandbox that is in a call and reads no orders: how often it is tried to send those that wait.
+pub(super) const LOOK: Duration = Duration::from_millis(20);
+/// The same, while its tenant goes on starting plugins: packets that wait to be sent.
+pub(super) const BEHIND: usize = 256;
+/// A tenant's sandbox that cannot be started: how long until it is tried again, and how often that is doubled.
+pub(super) const LEAST_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const PAUSES: u32 = 6;
+/// A sandbox of a command that takes no orders.
 pub(super) const LOAD_WALL: Duration = Duration::from_secs(2);
 /// A sandbox that does not come up.
 pub(super) const START_WALL: Duration = Duration::from_secs(30);

@@ -39,6 +39,7 @@ mod landlock;
 mod limits;
 mod lockdown;
 mod outputs;
+mod pace;
 mod process;
 mod questions;
 mod ring;
@@ -67,13 +68,13 @@ use crate::event::Output;
 pub(crate) use groups::controllers as group_controllers;
 pub use groups::{Groups, start_groups};
 pub use handle::{Compiled, Compiler, Room, Sandbox};
-pub(crate) use limits::{COMPONENT_BYTES, SYMBOLIZE_PLACES, SYMBOLIZE_WALL};
+pub(crate) use limits::{COMPONENT_BYTES, SYMBOLIZE_LAST_WALL, SYMBOLIZE_PLACES, SYMBOLIZE_WALL};
+pub(crate) use pace::Pace;
 pub use process::{Spawner, start_spawner};
 pub(crate) use ring::{decode, encode};
-pub(crate) use spawn::keep_capabilities;
-pub(crate) use symbolize::Links;
+pub(crate) use spawn::{keep_capabilities, separates_users};
 #[doc(hidden)]
-pub use symbolize::{Lost, Symbolizer, Symbolizers};
+pub use symbolize::{Links, Lost, Symbolizer, Symbolizers};
 pub use wire::Used;
 
 /// A setting that the operator gives to a plugin.

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -26,6 +26,7 @@ pub(super) struct Process {
     pidfd: OwnedFd,
     parent: Parent,
     status: Option<ExitStatus>,
+    begun: Instant,
 }
 
 #[derive(Debug)]
@@ -39,7 +40,7 @@ impl Process {
     pub(super) fn child(mut child: Child) -> io::Result<Self> {
         let pid = child.id();
         match pidfd(pid) {
-            Ok(pidfd) => Ok(Self { pid, pidfd, parent: Parent::This(child), status: None }),
+            Ok(pidfd) => Ok(Self::new(pid, pidfd, Parent::This(child))),
             Err(error) => {
                 drop(child.kill());
                 drop(child.wait());
@@ -48,8 +49,18 @@ impl Process {
         }
     }
 
+    fn new(pid: u32, pidfd: OwnedFd, parent: Parent) -> Self {
+        Self { pid, pidfd, parent, status: None, begun: Instant::now() }
+    }
+
     pub(super) fn id(&self) -> u32 {
         self.pid
+    }
+
+    /// Processor time so far; all of it, once it has ended and as long as it was not waited for. It has one thread that works, so
+    /// where the kernel does not tell, it is no more than the time since it was started.
+    pub(super) fn used(&self) -> Duration {
+        processor_time(self.pid).unwrap_or_else(|| self.begun.elapsed())
     }
 
     /// Does not fail for a process that has ended.
@@ -67,6 +78,12 @@ impl Process {
     pub(super) fn wait(&mut self) -> io::Result<ExitStatus> {
         let status = self.wait_until(Until::Ever)?;
         status.ok_or_else(|| io::ErrorKind::TimedOut.into())
+    }
+
+    /// Waits until it has ended, and leaves how.
+    pub(super) fn look_for_end(&self, until: Until) {
+        let mut ended = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        while matches!(poll(&mut ended, until.timeout().as_ref()), Err(Errno::INTR)) {}
     }
 
     /// How it ended, if it has until then. Fails without waiting if the spawner, which alone would know, is gone.
@@ -105,6 +122,15 @@ impl Drop for Process {
             drop(self.wait());
         }
     }
+}
+
+/// Of user and kernel, by /proc/PID/stat: "4711 (a name) S" and numbers, of which these are the 14th and 15th of all.
+fn processor_time(pid: u32) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut numbers =
+        stat.rsplit_once(") ")?.1.split(' ').skip(11).map_while(|number| number.parse::<u64>().ok());
+    let ticks = numbers.next()?.checked_add(numbers.next()?)?;
+    Some(Duration::from_millis(ticks.saturating_mul(1000) / rustix::param::clock_ticks_per_second()))
 }
 
 static SPAWNER: OnceLock<Spawner> = OnceLock::new();
@@ -162,7 +188,7 @@ impl Spawner {
         match self.ask(&Request::Start { role, uid, descriptors, memory, cpu, grouped }, &files)? {
             // Its number is no other's before it is reaped, which is not before it is asked for.
             Reply::Started { pid } => match pidfd(pid) {
-                Ok(pidfd) => Ok(Process { pid, pidfd, parent: Parent::Spawner(self), status: None }),
+                Ok(pidfd) => Ok(Process::new(pid, pidfd, Parent::Spawner(self))),
                 Err(error) => {
                     self.ask(&Request::Abandon { pid }, &[])?;
                     Err(error)
@@ -243,6 +269,18 @@ mod tests {
     }
 
     #[test]
+    fn what_a_process_has_used_is_known_until_it_is_waited_for() {
+        let mut busy = Command::new("sh");
+        busy.args(["-c", "ulimit -t 1; while :; do :; done"]);
+        let mut process = Process::child(busy.spawn().unwrap()).unwrap();
+        process.look_for_end(Until::Ever);
+        let used = process.used();
+        assert!((Duration::from_millis(900)..Duration::from_secs(3)).contains(&used), "{used:?}");
+        process.wait().unwrap();
+        assert_eq!(processor_time(process.id()), None);
+    }
+
+    #[test]
     fn a_child_is_waited_for_and_killed() {
         let mut process = Process::child(sleep()).unwrap();
         let pid = process.id();
@@ -300,7 +338,7 @@ mod tests {
         let mut sleep = sleep();
         let pidfd = pidfd(sleep.id()).unwrap();
         let parent = Parent::Spawner(spawner);
-        let mut process = Process { pid: sleep.id(), pidfd, parent, status: None };
+        let mut process = Process::new(sleep.id(), pidfd, parent);
         assert!(spawner.ended().is_none());
         assert_eq!(process.wait_until(Until::Now).unwrap(), None);
         lock(&spawner.child).kill().unwrap();

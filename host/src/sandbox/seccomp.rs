@@ -14,9 +14,9 @@ use std::collections::BTreeMap;
 
 use libc::{
     CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_THREAD_CPUTIME_ID, FUTEX_PRIVATE_FLAG, FUTEX_WAIT,
-    FUTEX_WAIT_BITSET, FUTEX_WAKE, MADV_DONTNEED, MAP_ANONYMOUS, MAP_NORESERVE, MAP_PRIVATE, MAP_SHARED,
-    MREMAP_MAYMOVE, MSG_CMSG_CLOEXEC, MSG_DONTWAIT, MSG_NOSIGNAL, PROT_EXEC, PROT_NONE, PROT_READ,
-    PROT_WRITE, SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, c_long,
+    FUTEX_WAIT_BITSET, FUTEX_WAKE, MADV_DONTNEED, MAP_ANONYMOUS, MAP_FIXED, MAP_NORESERVE, MAP_PRIVATE,
+    MAP_SHARED, MREMAP_MAYMOVE, MSG_CMSG_CLOEXEC, MSG_DONTWAIT, MSG_NOSIGNAL, PROT_EXEC, PROT_NONE,
+    PROT_READ, PROT_WRITE, SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, c_long,
 };
 use seccompiler::{
     SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
@@ -124,10 +124,16 @@ fn arguments(work: Work, call: c_long) -> Vec<Vec<Condition>> {
         libc::SYS_mmap => {
             let plain = MAP_PRIVATE | MAP_ANONYMOUS;
             let mut allowed = vec![
-                // Never executable, and never in the place of something else.
+                // Never executable, and not in the place of something else.
                 vec![long_but(2, PROT_READ | PROT_WRITE, PROT_NONE), long_but(3, MAP_NORESERVE, plain)],
                 vec![long(2, PROT_READ), long(3, MAP_SHARED)],
             ];
+            if work == Work::Run {
+                // What a guest that was refused its memory has left is wiped by what cannot be used until it is asked for
+                // again. (Whoever took the process over could do as much with munmap.)
+                let wiped = plain | MAP_NORESERVE | MAP_FIXED;
+                allowed.push(vec![long(2, PROT_NONE), long(3, wiped)]);
+            }
             if work == Work::Compile {
                 // The output.
                 allowed.push(vec![long(2, PROT_READ | PROT_WRITE), long(3, MAP_SHARED)]);

@@ -134,6 +134,14 @@ pub(super) const UIDS: std::ops::RangeInclusive<u32> = 61184..=65519;
 /// Those of other sandboxes of this process.
 static TAKEN: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
+/// Whether sandboxes have users of their own: it takes privileges, and the range of users.
+pub(crate) fn separates_users() -> bool {
+    match process::spawner() {
+        Some(spawner) => spawner.changes_users,
+        None => rustix::thread::capabilities(None).is_ok_and(|held| changes_users(held.effective)),
+    }
+}
+
 /// A user of its own for a sandbox, given back when dropped, and the control group of what runs as it, if there are
 /// such groups.
 #[derive(Debug)]
@@ -146,11 +154,7 @@ impl Identity {
     /// One that no process runs as and that has no name. None where that cannot be: then
     /// the sandbox runs as the same user, and everything else still applies.
     pub(super) fn choose() -> io::Result<Self> {
-        let able = match process::spawner() {
-            Some(spawner) => spawner.changes_users,
-            None => changes_users(rustix::thread::capabilities(None)?.effective),
-        };
-        if !able {
+        if !separates_users() {
             return Ok(Self { uid: None, group: None });
         }
         let mut used = running_users()?;
@@ -171,6 +175,11 @@ impl Identity {
     pub(super) fn within(mut self, name: &str, memory: u64) -> io::Result<Self> {
         self.group = groups::make(name, groups::with_overhead(memory))?;
         Ok(self)
+    }
+
+    /// Changes how much private memory that is.
+    pub(super) fn widen(&self, memory: u64) -> io::Result<()> {
+        self.group.as_ref().map_or(Ok(()), |group| group.widen(groups::with_overhead(memory)))
     }
 
     pub(super) fn uid(&self) -> Option<u32> {

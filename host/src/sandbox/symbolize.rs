@@ -1,25 +1,31 @@
 //! Looking up functions in the files of programs, in a process of its own that reads nothing but the files that it is
-//! handed. Whoever runs a program can have written its file. The host copies bytes in and gets names out; it
-//! looks at neither's meaning.
+//! handed. Whoever runs a program can have written its file. The host hands files down and gets names and places out; it
+//! looks into no file itself.
 #![allow(unsafe_code)] // Mapping the files.
 
 use std::fmt;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use memmap2::{Mmap, MmapOptions};
 use serde::{Deserialize, Serialize};
 use weir_functions::Program;
 
 use super::channel::{Channel, Silence, Until};
-use super::limits::{FAULT_BYTES, MESSAGE_BYTES, SYMBOLIZE_CPU, SYMBOLIZE_MEMORY, SYMBOLIZE_PLACES};
+use super::limits::{
+    FAULT_BYTES, FOUND_BYTES, MESSAGE_BYTES, SEARCH_CPU, SEARCH_WALL, SYMBOLIZE_CPU, SYMBOLIZE_MEMORY,
+    SYMBOLIZE_PLACES,
+};
 use super::lockdown::{self, Left};
 use super::outputs::cut;
 use super::process::Process;
 use super::seccomp::Work;
 use super::spawn::{Identity, Role, spawn};
+use crate::error::Error;
+use crate::escape::guard;
+use crate::probe::{Found, MOST_MATCHES, Wanted, search};
 use crate::symbols::{FRAMES, NAME_BYTES, demangle};
 
 /// What the host wants. A file comes first, then what is asked of it.
@@ -31,6 +37,8 @@ enum Order {
     Debug(Option<u32>),
     /// The functions at these places in the file.
     Places(Vec<u64>),
+    /// With a descriptor: what there is to probe in a file that is shown by this name.
+    Search(String, Wanted),
 }
 
 /// What is said to the host.
@@ -42,6 +50,8 @@ enum Said {
     Links(Option<Links>),
     /// For each place its functions, what was inlined before what it was inlined into.
     Functions(Vec<Vec<String>>),
+    /// What was found, and whether more of it follows; or why nothing is.
+    Found(Result<(Vec<Found>, bool), Error>),
 }
 
 /// What a file says of its debug file.
@@ -78,22 +88,36 @@ pub enum Lost {
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Slow => write!(f, "looking them up takes too long"),
-            Self::Ended(how) => write!(f, "looking them up {how}"),
+            Self::Slow => write!(f, "reading it takes too long"),
+            Self::Ended(how) => write!(f, "reading it {how}"),
             Self::Garbage => write!(f, "the symbolizer answered with what is no answer"),
-            Self::Full => write!(f, "together they are too long to be kept"),
+            Self::Full => write!(f, "all names in it are too long to be kept"),
             Self::Unfit(reason) => write!(f, "{reason}"),
         }
     }
 }
 
-/// Starts symbolizers, one after the other, all as the same user of their own.
-#[derive(Debug, Default)]
+/// Starts symbolizers, all as the same user of their own. One that is late goes on beside the next.
+#[derive(Debug)]
 pub struct Symbolizers {
     identity: Option<Identity>,
+    /// Processor time of one.
+    cpu: Duration,
+}
+
+impl Default for Symbolizers {
+    /// For names in stacks, of which there are new ones in every interval.
+    fn default() -> Self {
+        Self { identity: None, cpu: SYMBOLIZE_CPU }
+    }
 }
 
 impl Symbolizers {
+    /// For probes in programs, for which somebody waits.
+    pub(crate) fn of_probes() -> Self {
+        Self { cpu: SEARCH_CPU, ..Self::default() }
+    }
+
     /// Starts one.
     pub fn start(&mut self) -> Result<Symbolizer, Lost> {
         self.try_start().map_err(|error| Lost::Unfit(format!("cannot start a symbolizer: {error}")))
@@ -108,20 +132,20 @@ impl Symbolizers {
         } else {
             let identity = match &mut self.identity {
                 Some(identity) => identity,
-                none => none.insert(Identity::choose()?.within("symbolizer", SYMBOLIZE_MEMORY)?),
+                none => none.insert(Identity::choose()?.within("symbolizer", 2 * SYMBOLIZE_MEMORY)?),
             };
             let left = Left {
                 uid: identity.uid(),
                 descriptors: 1,
                 memory: SYMBOLIZE_MEMORY,
-                cpu: Some(SYMBOLIZE_CPU.as_secs()),
+                cpu: Some(self.cpu.as_secs()),
                 grouped: identity.group().is_some(),
             };
             let mut files = vec![theirs];
             files.extend(identity.entrance()?);
             Some(spawn(Role::Symbolizer, files, left)?)
         };
-        Ok(Symbolizer { channel, process })
+        Ok(Symbolizer { channel, process, cpu: self.cpu })
     }
 }
 
@@ -131,6 +155,8 @@ pub struct Symbolizer {
     channel: Channel,
     /// None in unit tests.
     process: Option<Process>,
+    /// Its processor time.
+    cpu: Duration,
 }
 
 impl Symbolizer {
@@ -146,9 +172,13 @@ impl Symbolizer {
         Ok(rustix::net::shutdown(&self.channel, rustix::net::Shutdown::Both)?)
     }
 
-    /// Hands over a file, which is sealed. None if it is no program.
-    pub fn file(&mut self, file: BorrowedFd<'_>, until: Instant) -> Result<Option<Links>, Lost> {
-        self.hand_over(&Order::File, file, until)?;
+    /// Hands over a file, which is sealed.
+    pub fn file(&mut self, file: BorrowedFd<'_>, until: Instant) -> Result<(), Lost> {
+        self.hand_over(&Order::File, file, until)
+    }
+
+    /// The answer to a file. None if it is no program.
+    pub fn links(&mut self, until: Instant) -> Result<Option<Links>, Lost> {
         self.receive(until)?.links()
     }
 
@@ -162,12 +192,47 @@ impl Symbolizer {
         self.hand_over(&Order::Debug(checksum), file, until)
     }
 
-    /// The functions at up to [`SYMBOLIZE_PLACES`] places of the last file, for each what was inlined before what it was
-    /// inlined into.
-    pub fn functions(&mut self, places: &[u64], until: Instant) -> Result<Vec<Vec<String>>, Lost> {
+    /// Asks for the functions at up to [`SYMBOLIZE_PLACES`] places of the last file.
+    pub fn ask(&mut self, places: &[u64], until: Instant) -> Result<(), Lost> {
         let sent = self.channel.send(&Order::Places(places.to_vec()), Until::Then(until));
-        sent.map_err(|error| self.unsent(&error))?;
-        self.receive(until)?.functions(places.len())
+        sent.map_err(|error| self.unsent(&error))
+    }
+
+    /// The answer to so many places, for each what was inlined before what it was inlined into. One that is
+    /// [`Lost::Slow`] can be waited for again.
+    pub fn functions(&mut self, places: usize, until: Instant) -> Result<Vec<Vec<String>>, Lost> {
+        self.receive(until)?.functions(places)
+    }
+
+    /// What there is to probe in a file of so many bytes, which is shown by this name; or why nothing is.
+    pub(crate) fn search(
+        &mut self,
+        (file, bytes): (BorrowedFd<'_>, u64),
+        shown: &str,
+        wanted: Wanted,
+    ) -> Result<Result<Vec<Found>, Error>, Lost> {
+        let until = Instant::now() + SEARCH_WALL;
+        self.hand_over(&Order::Search(shown.to_owned(), wanted), file, until)?;
+        let (mut all, mut kept) = (Vec::new(), 0);
+        loop {
+            let (found, more) = match self.receive(until)? {
+                Said::Found(Ok(found)) => found,
+                Said::Found(Err(error)) => return Ok(Err(harmless(&error))),
+                other => return Err(other.unexpected()),
+            };
+            // Whoever goes on has said something.
+            if (more && found.is_empty()) || !found.iter().all(|found| found.is_sound(bytes)) {
+                return Err(Lost::Garbage);
+            }
+            kept += found.iter().map(Found::bytes).sum::<usize>();
+            all.extend(found);
+            if kept > FOUND_BYTES || all.len() > MOST_MATCHES {
+                return Err(Lost::Full);
+            }
+            if !more {
+                return Ok(Ok(all));
+            }
+        }
     }
 
     fn hand_over(&mut self, order: &Order, file: BorrowedFd<'_>, until: Instant) -> Result<(), Lost> {
@@ -204,7 +269,7 @@ impl Symbolizer {
             // SIGABRT: no memory left.
             Some(6) => format!("took more than {} MiB of memory", SYMBOLIZE_MEMORY >> 20),
             // SIGXCPU.
-            Some(24) => format!("took more than {} s of processor time", SYMBOLIZE_CPU.as_secs()),
+            Some(24) => format!("took more than {} s of processor time", self.cpu.as_secs()),
             Some(signal) => format!("ended with signal {signal}"),
             None => "ended without an answer".to_owned(),
         })
@@ -238,7 +303,7 @@ impl Said {
                 let reason = crate::escape::escape(cut(&reason, FAULT_BYTES).as_bytes()).into_owned();
                 Lost::Unfit(format!("the symbolizer {reason}"))
             }
-            Self::Links(_) | Self::Functions(_) => Lost::Garbage,
+            Self::Links(_) | Self::Functions(_) | Self::Found(_) => Lost::Garbage,
         }
     }
 }
@@ -273,10 +338,53 @@ pub(super) fn main(left: Left) -> Result<(), ()> {
 fn serve(channel: &mut Channel) -> Result<(), ()> {
     let mut next = channel.receive_until(Until::Ever);
     while let Ok(order) = next {
-        let Order::File = order else { return Err(()) };
-        next = one_file(channel)?;
+        next = match order {
+            Order::File => one_file(channel)?,
+            Order::Search(shown, wanted) => {
+                let file = channel.files().pop().ok_or(())?;
+                // A file without bytes is no program either.
+                let file = map(&file);
+                answer(channel, search(file.as_deref().unwrap_or_default(), &shown, &wanted))?;
+                channel.receive_until(Until::Ever)
+            }
+            Order::Debug(_) | Order::Places(_) => return Err(()),
+        };
     }
     Ok(())
+}
+
+/// In as many messages as it takes.
+fn answer(channel: &Channel, found: Result<Vec<Found>, Error>) -> Result<(), ()> {
+    let say = |said| channel.send(&Said::Found(said), Until::Ever).map_err(drop);
+    let mut found = match found {
+        Ok(found) => found.into_iter().peekable(),
+        Err(error) => return say(Err(error)),
+    };
+    loop {
+        let (mut part, mut bytes) = (Vec::new(), 0);
+        // What is written down takes less than what is kept.
+        while let Some(next) =
+            found.next_if(|next| part.is_empty() || bytes + next.bytes() < MESSAGE_BYTES / 2)
+        {
+            bytes += next.bytes();
+            part.push(next);
+        }
+        let more = found.peek().is_some();
+        say(Ok((part, more)))?;
+        if !more {
+            return Ok(());
+        }
+    }
+}
+
+/// What may come from a stranger, as it is shown.
+fn harmless(error: &Error) -> Error {
+    let text = |text: &str| guard(&cut(text, FAULT_BYTES)).into_owned();
+    let shown = Error::new(error.kind, text(&error.message));
+    match &error.help {
+        Some(help) => shown.help(text(help)),
+        None => shown,
+    }
 }
 
 /// Answers what is asked of one file, and gives back what comes next.

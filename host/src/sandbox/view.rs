@@ -209,8 +209,17 @@ pub(super) struct Column {
 
 #[derive(Debug)]
 enum Source {
-    Arrow(ArrayRef, OnceLock<Option<Data>>),
+    Arrow(ArrayRef, Form, OnceLock<Option<Data>>),
     Computed(Data),
+}
+
+/// How a plugin is given texts, which are escaped where they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// The bytes that were escaped.
+    Bytes,
+    /// As it is. In a stack `;` ends a frame, and one in a function's name is escaped to be told from it.
+    Stack,
 }
 
 impl Column {
@@ -235,27 +244,28 @@ impl Column {
             DataType::Struct(_) => Kind::Buckets,
             _ => return None,
         };
+        let form = if tag("weir.kind") == "stack" { Form::Stack } else { Form::Bytes };
         Some(Self {
             name: field.name().clone(),
             role: role.to_owned(),
             kind,
             unit: tag("weir.unit").to_owned(),
-            source: Source::Arrow(array, OnceLock::new()),
+            source: Source::Arrow(array, form, OnceLock::new()),
         })
     }
 
     fn data(&self) -> Result<&Data, Failure> {
         match &self.source {
             Source::Computed(data) => Ok(data),
-            Source::Arrow(array, data) => data
-                .get_or_init(|| convert(array))
+            Source::Arrow(array, form, data) => data
+                .get_or_init(|| convert(array, *form))
                 .as_ref()
                 .ok_or_else(|| Failure::new("unknown", format!("column {} is in no known form", self.name))),
         }
     }
 }
 
-fn convert(array: &ArrayRef) -> Option<Data> {
+fn convert(array: &ArrayRef, form: Form) -> Option<Data> {
     let nulls = array.nulls();
     Some(match array.data_type() {
         DataType::Boolean => Data::U64(array.as_boolean().values().iter().map(u64::from).collect()),
@@ -263,7 +273,7 @@ fn convert(array: &ArrayRef) -> Option<Data> {
         DataType::Int64 => Data::S64(zeroed(array.as_primitive::<Int64Type>().values(), nulls)),
         DataType::Dictionary(_, _) => {
             let dictionary = array.as_dictionary_opt::<UInt32Type>()?;
-            text(dictionary.keys().values(), dictionary.keys().nulls(), dictionary.values())?
+            text(dictionary.keys().values(), dictionary.keys().nulls(), dictionary.values(), form)?
         }
         DataType::Struct(_) => {
             let parts = array.as_struct();
@@ -300,15 +310,16 @@ fn numbers(array: &ArrayRef) -> Option<(ScalarBuffer<u64>, bool)> {
     Some((ScalarBuffer::from(signed.values().inner().clone()), true))
 }
 
-/// Text is escaped where it is text, and given to plugins as the bytes that it was. Nulls read as empty.
-fn text(codes: &ScalarBuffer<u32>, nulls: Option<&NullBuffer>, words: &ArrayRef) -> Option<Data> {
+/// Nulls read as empty.
+fn text(codes: &ScalarBuffer<u32>, nulls: Option<&NullBuffer>, words: &ArrayRef, form: Form) -> Option<Data> {
     let words = words.as_string_opt::<i32>()?;
     let mut offsets = Vec::with_capacity(words.len() + 2);
     let mut bytes = Vec::with_capacity(words.value_data().len());
     offsets.push(0u32);
     for word in words {
         let word = word.unwrap_or("");
-        match unescape(word).filter(|_| word.contains('\\')) {
+        let escaped = form == Form::Bytes && word.contains('\\');
+        match unescape(word).filter(|_| escaped) {
             Some(raw) => bytes.extend_from_slice(&raw),
             None => bytes.extend_from_slice(word.as_bytes()),
         }
@@ -455,5 +466,35 @@ impl Table {
             _ => 0,
         });
         computed.sum::<usize>() + self.picked.as_ref().map_or(0, |picked| picked.rows.len() * 4)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::StringDictionaryBuilder;
+
+    use super::*;
+
+    /// What a plugin sees of a key's texts.
+    fn seen(kind: &str, words: &[Option<&str>]) -> Vec<String> {
+        let mut builder = StringDictionaryBuilder::<UInt32Type>::new();
+        words.iter().for_each(|word| builder.append_option(*word));
+        let array: ArrayRef = Arc::new(builder.finish());
+        let tags =
+            [("weir.role", "key"), ("weir.kind", kind)].map(|(tag, is)| (tag.to_owned(), is.to_owned()));
+        let field = Field::new("k", array.data_type().clone(), true).with_metadata(tags);
+        let column = Column::arrow(&field, array).unwrap();
+        assert_eq!((column.role.as_str(), column.kind), ("key", Kind::Text));
+        let Data::Text(text) = column.data().unwrap() else { panic!("{column:?}") };
+        let word = |code: &u32| String::from_utf8(text.words.get(*code).to_vec()).unwrap();
+        text.codes.iter().map(word).collect()
+    }
+
+    #[test]
+    fn a_stack_has_the_frames_that_it_splits_into() {
+        let stack = r"main;<[T\x3b 3]>::map;\x5bunknown];[unknown];a\\b";
+        assert_eq!(seen("stack", &[Some(stack), None, Some(stack)]), [stack, "", stack]);
+        // Other texts are the bytes that they were.
+        assert_eq!(seen("text", &[Some(r"a\x3bb\\"), None]), ["a;b\\", ""]);
     }
 }

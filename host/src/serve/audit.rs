@@ -1,5 +1,6 @@
 //! The audit log: a line of JSON for whatever somebody asked for that changes something, or was refused.
 
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
@@ -12,11 +13,28 @@ use crate::policy::Peer;
 
 /// Lines about users of no tenant come no more often: anybody can connect.
 const STRANGERS: Duration = Duration::from_secs(1);
+/// Refusals of one tenant in an interval that are written down; those beyond are counted.
+const LINES: u32 = 50;
 
 #[derive(Debug)]
 pub(super) struct Audit {
     file: Option<File>,
     stranger: Option<Instant>,
+    /// What tenants were refused in this interval.
+    written: HashMap<String, Written>,
+}
+
+#[derive(Debug)]
+struct Written {
+    /// Who was the first.
+    peer: Peer,
+    lines: u32,
+}
+
+impl Written {
+    fn new(peer: &Peer) -> Self {
+        Self { peer: peer.clone(), lines: 0 }
+    }
 }
 
 #[derive(Serialize)]
@@ -42,7 +60,7 @@ impl Audit {
                 Error::new(Kind::Io, format!("cannot write the audit log {}: {error}", path.display()))
             })
         };
-        Ok(Self { file: path.map(open).transpose()?, stranger: None })
+        Ok(Self { file: path.map(open).transpose()?, stranger: None, written: HashMap::new() })
     }
 
     /// Somebody of no tenant asked for something.
@@ -54,6 +72,37 @@ impl Audit {
     }
 
     pub(super) fn note(
+        &mut self,
+        peer: &Peer,
+        tenant: Option<&str>,
+        (action, job): (&str, Option<&str>),
+        result: &[&str],
+        details: &[String],
+    ) {
+        // What was done is written down, whatever else was asked for; and so is all that the administrator does.
+        let is_refusal = !matches!(result, ["done" | "failed"]);
+        if let Some(tenant) = tenant.filter(|_| is_refusal && peer.uid != 0) {
+            let written = self.written.entry(tenant.to_owned()).or_insert_with(|| Written::new(peer));
+            written.lines += 1;
+            if written.lines > LINES {
+                return;
+            }
+        }
+        self.write(peer, tenant, (action, job), result, details);
+    }
+
+    /// An interval is over: what was left out in it is told.
+    pub(super) fn next_interval(&mut self) {
+        for (tenant, Written { peer, lines }) in std::mem::take(&mut self.written) {
+            let left_out = lines.saturating_sub(LINES);
+            if left_out > 0 {
+                let details = [format!("{left_out} refusals of this tenant are left out here")];
+                self.write(&peer, Some(&tenant), ("many", None), &["left_out"], &details);
+            }
+        }
+    }
+
+    fn write(
         &mut self,
         peer: &Peer,
         tenant: Option<&str>,

@@ -1,27 +1,27 @@
 //! Connections: a thread each, which does what takes time (receiving, resolving, compiling) and asks the engine for the
 //! rest. Whatever a client sends, or does not, costs its own connection.
 
-use std::collections::HashMap;
-use std::io::{self, Read};
+use std::collections::{HashMap, HashSet};
+use std::io::{self, Read as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::EventfdFlags;
 
 use super::engine::{Command, Denied, failed};
-use super::job::{Restored, Wanted, WantedPlugin};
-use super::peer;
-use super::protocol::{self, Asked, QUESTION_BYTES, Question, Start, UPLOADS};
+use super::job::{Origin, Wanted, WantedPlugin};
+use super::protocol::{self, Asked, QUESTION_BYTES, Question, Start, Timed, UPLOADS};
 use super::stream::{Answers, Stream};
+use super::{peer, programs};
 use crate::config::{Config, PluginConfig};
 use crate::error::{Error, Kind, Result};
 use crate::manifest;
-use crate::policy::{Peer, Tenant};
+use crate::policy::{Code, OPERATOR, Peer, Tenant};
 use crate::probe::Kernel;
 use crate::sandbox::{COMPONENT_BYTES, Plugin};
 
@@ -35,9 +35,13 @@ const OF_USER: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes of all plugins of one question.
 const UPLOAD_BYTES: u64 = 4 * COMPONENT_BYTES as u64;
-/// Bytes of plugins that are being received or compiled, of all users and of one: each is in memory until it is begun.
+/// A user of no tenant: how long its question may take, and how many of them may ask at once, whoever they are.
+const STRANGERS_PATIENCE: Duration = Duration::from_secs(2);
+const STRANGERS: usize = OF_USER;
+/// Bytes of plugins that are being received or compiled, of all tenants and of one: each is in memory until it is begun.
+/// The last of it is the administrator's.
 const UPLOADING: u64 = 4 * UPLOAD_BYTES;
-const UPLOADING_OF_USER: u64 = UPLOAD_BYTES;
+const UPLOADING_OF_TENANT: u64 = UPLOAD_BYTES;
 /// How often a connection looks whether its client is still there.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -80,8 +84,8 @@ pub(super) fn listen(listener: &UnixListener, line: &Line) {
         };
         let (line, served) = (line.clone(), served.clone());
         let serve = move || {
-            if let Some(place) = Place::take(&served, &socket) {
-                drop(serve(&socket, &line, &place));
+            if let Some(mut place) = Place::take(&served, &socket) {
+                drop(serve(&socket, &line, &mut place));
             }
         };
         // Without a thread the connection is closed, and its client told so by that.
@@ -93,9 +97,36 @@ pub(super) fn listen(listener: &UnixListener, line: &Line) {
 #[derive(Debug, Default)]
 struct Served {
     users: Mutex<HashMap<u32, usize>>,
+    strangers: AtomicUsize,
     all: AtomicUsize,
     next: AtomicU64,
-    uploading: Mutex<HashMap<u32, u64>>,
+    uploading: Mutex<HashMap<Arc<str>, u64>>,
+    searching: Mutex<HashSet<Arc<str>>>,
+}
+
+/// A tenant's turn to have programs looked into: each takes memory and processor time of a process of its own.
+pub(super) struct Searching {
+    served: Arc<Served>,
+    tenant: Arc<str>,
+    on: bool,
+}
+
+impl Searching {
+    /// False if another connection of the tenant has it.
+    pub(super) fn begin(&mut self) -> bool {
+        let mut searching = self.served.searching.lock().unwrap_or_else(PoisonError::into_inner);
+        self.on = self.on || searching.insert(self.tenant.clone());
+        self.on
+    }
+}
+
+impl Drop for Searching {
+    fn drop(&mut self) {
+        if self.on {
+            let mut searching = self.served.searching.lock().unwrap_or_else(PoisonError::into_inner);
+            searching.remove(&self.tenant);
+        }
+    }
 }
 
 /// One connection's place among them.
@@ -103,6 +134,7 @@ struct Place {
     served: Arc<Served>,
     peer: Peer,
     number: u64,
+    stranger: bool,
 }
 
 impl Place {
@@ -117,7 +149,13 @@ impl Place {
         *of_user += 1;
         served.all.fetch_add(1, Ordering::Relaxed);
         let number = served.next.fetch_add(1, Ordering::Relaxed);
-        Some(Self { served: served.clone(), peer, number })
+        Some(Self { served: served.clone(), peer, number, stranger: false })
+    }
+
+    /// Whoever is of no tenant shares few places with all others who are of none. False if there is none for it.
+    fn as_stranger(&mut self) -> bool {
+        self.stranger = true;
+        self.served.strangers.fetch_add(1, Ordering::Relaxed) < STRANGERS
     }
 }
 
@@ -131,57 +169,73 @@ impl Drop for Place {
             }
         }
         self.served.all.fetch_sub(1, Ordering::Relaxed);
+        if self.stranger {
+            self.served.strangers.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
-/// A share of the memory for plugins that are on their way, given back when it is dropped.
+/// A share of the memory for plugins that are on their way, given back when it is dropped. It grows with what has come, for
+/// what was announced takes none.
 struct Uploading<'a> {
-    place: &'a Place,
+    served: &'a Served,
+    tenant: Arc<str>,
     bytes: u64,
 }
 
-impl<'a> Uploading<'a> {
-    fn take(place: &'a Place, bytes: u64) -> Option<Self> {
-        let mut uploading = place.served.uploading.lock().unwrap_or_else(PoisonError::into_inner);
+impl Uploading<'_> {
+    /// False if there is no room for so much more.
+    fn grow(&mut self, bytes: u64) -> bool {
+        let mut uploading = self.served.uploading.lock().unwrap_or_else(PoisonError::into_inner);
         let all: u64 = uploading.values().sum();
-        let of_user = uploading.entry(place.peer.uid).or_default();
-        if all + bytes > UPLOADING || *of_user + bytes > UPLOADING_OF_USER {
-            return None;
+        let most = if *self.tenant == *OPERATOR { UPLOADING } else { UPLOADING - UPLOADING_OF_TENANT };
+        let of_tenant = uploading.entry(self.tenant.clone()).or_default();
+        if all + bytes > most || *of_tenant + bytes > UPLOADING_OF_TENANT {
+            return false;
         }
-        *of_user += bytes;
-        Some(Self { place, bytes })
+        *of_tenant += bytes;
+        self.bytes += bytes;
+        true
     }
 }
 
 impl Drop for Uploading<'_> {
     fn drop(&mut self) {
-        let mut uploading = self.place.served.uploading.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(of_user) = uploading.get_mut(&self.place.peer.uid) {
-            *of_user -= self.bytes;
-            if *of_user == 0 {
-                uploading.remove(&self.place.peer.uid);
+        let mut uploading = self.served.uploading.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(of_tenant) = uploading.get_mut(&self.tenant) {
+            *of_tenant -= self.bytes;
+            if *of_tenant == 0 {
+                uploading.remove(&self.tenant);
             }
         }
     }
 }
 
-fn serve(mut socket: &UnixStream, line: &Line, place: &Place) -> io::Result<()> {
+fn serve(mut socket: &UnixStream, line: &Line, place: &mut Place) -> io::Result<()> {
     let (peer, number) = (place.peer.clone(), place.number);
-    socket.set_read_timeout(Some(PATIENCE))?;
-    socket.set_write_timeout(Some(PATIENCE))?;
+    let admitted = admit(line, &peer);
+    if admitted.is_err() && !place.as_stranger() {
+        return Ok(());
+    }
+    let patience = if admitted.is_ok() { PATIENCE } else { STRANGERS_PATIENCE };
+    socket.set_write_timeout(Some(patience))?;
     protocol::greet(&mut socket)?;
-    let mut asking = Timed { socket, end: Instant::now() + PATIENCE };
+    let mut asking = Timed::new(socket, patience);
     if !protocol::greeted(&mut asking)? {
         return Ok(());
     }
     let question = protocol::receive::<Question>(&mut asking, QUESTION_BYTES)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    // Nothing more is received of whoever may have nothing.
+    let tenant = match admitted {
+        Ok(tenant) => tenant,
+        Err(denied) => return protocol::send(&mut socket, &*denied),
+    };
     let (stream, answers) = Stream::new(number);
     let asked = match question {
         Question::Status => line.ask(Command::Status { peer, stream }),
         Question::Logs { job, follow } => line.ask(Command::Logs { peer, job, follow, stream }),
         Question::Stop { job } => line.ask(Command::Stop { peer, job, stream }),
-        Question::Start(start) => match begin(start, &mut socket, line, place, stream)? {
+        Question::Start(start) => match begin(start, &mut socket, (line, place), tenant, stream)? {
             Ok(asked) => asked,
             Err(denied) => return protocol::send(&mut socket, &*denied),
         },
@@ -190,23 +244,6 @@ fn serve(mut socket: &UnixStream, line: &Line, place: &Place) -> io::Result<()> 
         return protocol::send(&mut socket, &*gone());
     }
     pass_on(socket, &answers, line, number)
-}
-
-/// Reads until a time, however little comes at a time.
-struct Timed<'a> {
-    socket: &'a UnixStream,
-    end: Instant,
-}
-
-impl Read for Timed<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let left = self.end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        self.socket.set_read_timeout(Some(left))?;
-        self.socket.read(into)
-    }
 }
 
 /// Passes answers on until the engine has no more. A client that closes its side wants no more, and gets what is left.
@@ -243,29 +280,32 @@ fn has_closed(socket: &UnixStream) -> bool {
 fn begin(
     start: Start,
     socket: &mut &UnixStream,
-    line: &Line,
-    place: &Place,
+    (line, place): (&Line, &Place),
+    tenant: Option<Arc<Tenant>>,
     stream: Stream,
 ) -> io::Result<std::result::Result<bool, Denied>> {
     let peer = place.peer.clone();
-    // Nothing is received of whoever may have nothing.
-    if let Err(denied) = admit(line, &peer) {
-        return Ok(Err(denied));
-    }
     if let Err(error) = sizes(&start) {
         return Ok(Err(failed(error)));
     }
-    let all = start.plugins.iter().map(|plugin| plugin.bytes).sum();
-    let Some(_uploading) = Uploading::take(place, all) else {
+    let name = tenant.as_ref().map_or_else(|| OPERATOR.into(), |tenant| tenant.name.clone());
+    let mut uploading = Uploading { served: &place.served, tenant: name, bytes: 0 };
+    let Some(bytes) = receive(&start, socket, &mut uploading)? else {
         let busy =
             Error::new(Kind::Unavailable, "too many plugins are being started at once").help("try again");
         return Ok(Err(failed(busy)));
     };
-    let bytes = receive(&start, socket)?;
-    // The administrator may have the daemon read the files of programs.
-    let kernel = if peer.uid == 0 { Kernel::running() } else { Kernel::without_programs() };
-    let wanted = match wanted(start, bytes, &kernel) {
+    let searching = Searching { served: place.served.clone(), tenant: uploading.tenant.clone(), on: false };
+    let grant = tenant.as_ref().map(|tenant| tenant.grant.clone());
+    let not_granted = Arc::<AtomicBool>::default();
+    let open = programs::of_client(socket.try_clone()?, peer.pid, grant, searching, not_granted.clone());
+    let name = start.name.clone();
+    let wanted = match wanted(start, bytes, &Kernel::with_programs(open)) {
         Ok(wanted) => wanted,
+        Err(error) if not_granted.load(Ordering::Relaxed) => {
+            line.ask(Command::Refuse { peer, job: name, code: Code::Probe, what: error.message, stream });
+            return Ok(Ok(true));
+        }
         Err(error) => return Ok(Err(failed(error))),
     };
     Ok(ask(line, peer, wanted, stream))
@@ -292,21 +332,30 @@ pub(super) fn ask(
     let (reply, prepared) = channel();
     line.ask(Command::Prepare { peer: peer.clone(), wanted: wanted.clone(), reply });
     let compiler = prepared.recv().map_err(|_| gone())??;
-    let compile = |plugin: &WantedPlugin| {
+    let mut compiled = Vec::new();
+    for plugin in &wanted.plugins {
         let Some(compiler) = &compiler else {
-            return Err(Error::new(Kind::Software, "a plugin without a compiler"));
+            return Err(failed(Error::new(Kind::Software, "a plugin without a compiler")));
         };
-        compiler.compile(Plugin {
+        let plugin = Plugin {
             name: plugin.name.clone(),
             component: plugin.component.to_vec(),
             // They are known once they are attached.
             tables: Vec::new(),
             options: plugin.options.clone(),
             limits: plugin.limits.clone(),
-        })
-    };
-    let compiled = wanted.plugins.iter().map(compile).collect::<Result<Vec<_>>>();
-    let compiled = compiled.map_err(failed)?;
+        };
+        match compiler.compile_next(plugin, compiled.is_empty()).map_err(failed)? {
+            Ok(next) => compiled.push(next),
+            Err(wait) => {
+                let wait = humantime::format_duration(Duration::from_secs(wait.as_secs() + 1));
+                let what =
+                    format!("compiling has used what is granted; there is time for it again in {wait}");
+                let job = wanted.name.clone();
+                return Ok(line.ask(Command::Refuse { peer, job, code: Code::Cpu, what, stream }));
+            }
+        }
+    }
     Ok(line.ask(Command::Begin { peer, wanted, compiled, stream }))
 }
 
@@ -314,7 +363,7 @@ fn gone() -> Denied {
     failed(Error::new(Kind::Unavailable, "the daemon is ending"))
 }
 
-fn sizes(start: &Start) -> Result<()> {
+pub(super) fn sizes(start: &Start) -> Result<()> {
     let refuse = |what: String| Err(Error::new(Kind::Data, what));
     if start.plugins.len() > UPLOADS {
         return refuse(format!("{} plugins at once, and {UPLOADS} is the most", start.plugins.len()));
@@ -332,15 +381,24 @@ fn sizes(start: &Start) -> Result<()> {
     Ok(())
 }
 
-fn receive(start: &Start, socket: &mut &UnixStream) -> io::Result<Vec<Vec<u8>>> {
-    let began = Instant::now();
+/// The plugins' bytes; nothing, if there is no room for all of them.
+fn receive(
+    start: &Start,
+    socket: &mut &UnixStream,
+    uploading: &mut Uploading<'_>,
+) -> io::Result<Option<Vec<Vec<u8>>>> {
+    // A client that sends a byte now and then is never quite silent.
+    let mut socket = Timed::new(socket, PATIENCE * 4);
     let mut plugins = Vec::with_capacity(start.plugins.len());
     for plugin in &start.plugins {
         let mut component = Vec::new();
         let mut left = plugin.bytes;
-        // A client that sends a byte now and then is never quite silent.
-        while left > 0 && began.elapsed() < PATIENCE * 4 {
-            let got = (&mut *socket).take(left.min(1 << 20)).read_to_end(&mut component)?;
+        while left > 0 {
+            let next = left.min(1 << 20);
+            if !uploading.grow(next) {
+                return Ok(None);
+            }
+            let got = (&mut socket).take(next).read_to_end(&mut component)?;
             if got == 0 {
                 break;
             }
@@ -351,7 +409,7 @@ fn receive(start: &Start, socket: &mut &UnixStream) -> io::Result<Vec<Vec<u8>>> 
         }
         plugins.push(component);
     }
-    Ok(plugins)
+    Ok(Some(plugins))
 }
 
 /// A plugin, with what is written for it and what it asks for; nothing is asked for if there are no tables to add to.
@@ -411,7 +469,8 @@ pub(super) fn wanted(start: Start, components: Vec<Vec<u8>>, kernel: &Kernel) ->
         interval: config.interval,
         tables: config.tables,
         plugins,
+        programs: programs::kept(kernel),
         asked: Some(start.asked),
-        restored: Restored::No,
+        origin: Origin::Asked,
     })
 }

@@ -7,16 +7,16 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::audit::Audit;
-use super::job::{Change, Job, JobPlugin, JobTable, Restored, Starting, Wanted};
+use super::job::{Change, Job, JobPlugin, JobTable, Origin, Starting, Wanted};
 use super::protocol::{self, Answer};
 use super::status::{ControlGroups, Status};
 use super::store::{Kept, Note, Store};
 use super::stream::{ROOM, Stream};
-use super::tenant::{Lost, TenantState, Waiting};
+use super::tenant::{Lost, TenantState, Waiting, asked};
 use crate::error::{Error, Kind, Result};
 use crate::kernel::Tables;
 use crate::policy::{self, OPERATOR, Peer, Policy, Tenant};
-use crate::sandbox::{Compiled, Compiler, Sandbox};
+use crate::sandbox::{self, Compiled, Compiler, Sandbox};
 use crate::table::TableSpec;
 
 /// What connections ask of the engine.
@@ -60,6 +60,22 @@ pub(super) enum Command {
         job: String,
         bytes: u64,
         why: String,
+        /// Its tables were begun.
+        begun: bool,
+    },
+    /// A job is refused before it could be resolved: it has probes in programs, and none are granted.
+    Refuse {
+        peer: Peer,
+        job: Option<String>,
+        code: policy::Code,
+        what: String,
+        stream: Stream,
+    },
+    /// The policy was read again.
+    Policy(Policy),
+    /// What waits for a policy that grants it.
+    Waiting {
+        reply: Sender<Vec<(Peer, Wanted)>>,
     },
     /// The client of a connection is gone, or wants no more.
     Closed {
@@ -121,9 +137,26 @@ impl Engine {
                     Ok(_) => self.begin(&peer, &wanted, compiled, stream),
                 }
             }
-            Command::Lost { tenant, job, bytes, why } => self.lost(tenant.into(), job, bytes, why),
+            Command::Lost { tenant, job, bytes, why, begun } => {
+                self.lost(tenant.into(), job, Lost { bytes, why }, begun);
+            }
+            Command::Refuse { peer, job, code, what, mut stream } => {
+                stream.put(self.refuse(&peer, job.as_deref(), code, what));
+            }
+            Command::Policy(policy) => self.take_policy(policy),
+            Command::Waiting { reply } => drop(reply.send(self.waiting())),
             Command::Closed { stream } => self.closed(stream),
         }
+    }
+
+    /// Quotas are the new ones' from now on; jobs that run are not ended by it.
+    fn take_policy(&mut self, policy: Policy) {
+        for tenant in policy.tenants() {
+            if let Some(state) = self.tenants.get_mut(&tenant.name).filter(|state| state.grant.is_some()) {
+                state.grant = Some(tenant.clone());
+            }
+        }
+        self.policy = policy;
     }
 
     /// Who somebody is here, by the kernel's account of them.
@@ -166,12 +199,14 @@ impl Engine {
     }
 
     fn logs(&mut self, peer: &Peer, job: Option<String>, follow: bool, mut stream: Stream) {
-        let state = match self.state(peer) {
-            Ok((_, state)) => state,
+        let (name, state) = match self.state(peer) {
+            Ok(found) => found,
             Err(denied) => return stream.put(*denied),
         };
-        if let Some(job) = job.as_ref().filter(|job| !state.jobs.contains_key(*job)) {
-            return stream.put(no_job(job));
+        let own = |job: &String| job.strip_prefix(&*name)?.strip_prefix('/').map(str::to_owned);
+        let job = job.map(|job| own(&job).unwrap_or(job));
+        if let Some(job) = job.as_deref().filter(|job| !state.jobs.contains_key(*job)) {
+            return stream.put(self.of_another(peer, "logs", job).unwrap_or_else(|| no_job(job)));
         }
         let wanted = state.jobs.iter().filter(|(name, _)| job.as_ref().is_none_or(|job| job == *name));
         let mut past: Vec<&Answer> = wanted.flat_map(|(_, job)| job.outputs()).collect();
@@ -190,14 +225,43 @@ impl Engine {
         }
     }
 
+    fn refuse(&mut self, peer: &Peer, job: Option<&str>, code: policy::Code, what: String) -> Answer {
+        let name = match self.state(peer) {
+            Ok((name, state)) => {
+                state.refused += 1;
+                name
+            }
+            Err(denied) => return *denied,
+        };
+        let code = code.name();
+        self.audit.note(peer, Some(&name), ("start", job), &[code], std::slice::from_ref(&what));
+        Answer::Refused(vec![(code.to_owned(), what)])
+    }
+
+    /// A tenant that names a job of another one's is refused, whether there is such a job or not.
+    fn of_another(&mut self, peer: &Peer, action: &str, asked: &str) -> Option<Answer> {
+        let (own, state) = self.state(peer).ok()?;
+        let (tenant, job) = asked.split_once('/')?;
+        if state.grant.is_none() || tenant == &*own {
+            return None;
+        }
+        state.refused += 1;
+        self.audit.note(peer, Some(&own), (action, Some(job)), &["tenant"], &[asked.to_owned()]);
+        let what = format!("`{asked}` is another tenant's, if it is there");
+        Some(Answer::Refused(vec![("tenant".to_owned(), what)]))
+    }
+
     fn stop(&mut self, peer: &Peer, asked: &str, mut stream: Stream) {
         let own = match self.state(peer) {
             Ok((name, _)) => name,
             Err(denied) => return stream.put(*denied),
         };
+        if let Some(refused) = self.of_another(peer, "stop", asked) {
+            return stream.put(refused);
+        }
         // Of a tenant that the policy has no more, nobody else can stop what is left.
         let (tenant, job) = match asked.split_once('/') {
-            Some((tenant, job)) if *own == *OPERATOR => (tenant.into(), job),
+            Some((tenant, job)) if *own == *OPERATOR || *own == *tenant => (tenant.into(), job),
             _ => (own, asked),
         };
         let Some(state) = self.tenants.get_mut(&tenant) else { return stream.put(no_job(asked)) };
@@ -212,18 +276,21 @@ impl Engine {
         self.store.note(Note::Forget { tenant, job: job.to_owned(), asked });
     }
 
-    /// What waits for a policy that grants it.
-    pub(super) fn waiting(&self) -> Vec<(Peer, Wanted)> {
+    fn waiting(&self) -> Vec<(Peer, Wanted)> {
         let waiting = self.tenants.values().flat_map(|state| state.waiting.values());
-        waiting.map(|waiting| (waiting.peer.clone(), (*waiting.wanted).clone())).collect()
+        let again = |waiting: &Waiting| {
+            let wanted = Wanted { origin: Origin::Waited(waiting.number), ..(*waiting.wanted).clone() };
+            (waiting.peer.clone(), wanted)
+        };
+        waiting.map(again).collect()
     }
 
-    fn lost(&mut self, tenant: Arc<str>, job: String, bytes: u64, why: String) {
+    fn lost(&mut self, tenant: Arc<str>, job: String, lost: Lost, begun: bool) {
         let grant = self.policy.tenants().find(|granted| granted.name == tenant).cloned();
         let state = self.tenants.entry(tenant.clone()).or_insert_with(|| TenantState::new(grant));
-        // Somebody may have begun another one of the name meanwhile.
-        if state.jobs.get(&job).is_none_or(|job| job.unfinished) {
-            state.lost.insert(job.clone(), Lost { bytes, why });
+        // Somebody may have begun another one of the name meanwhile, or stopped this one.
+        if state.jobs.get(&job).map_or(!begun, |job| job.unfinished && job.starting.is_none()) {
+            state.lost.insert(job.clone(), lost);
             self.end(&tenant, &job);
         }
     }
@@ -234,47 +301,92 @@ impl Engine {
         peer: &Peer,
         wanted: &Arc<Wanted>,
     ) -> std::result::Result<Option<Compiler>, Denied> {
-        if wanted.interval != self.interval {
-            let interval = humantime::format_duration(self.interval);
+        let tenant = self.tenant_of(peer);
+        let (own, interval) = (self.interval, humantime::format_duration(self.interval).to_string());
+        if wanted.interval != own && tenant.as_ref().is_none_or(|(_, grant)| grant.is_none()) {
             let error = Error::new(Kind::Config, format!("the interval of this daemon is {interval}"))
                 .help(format!("leave it out, or write interval = \"{interval}\""));
             return Err(failed(error));
         }
+        if wanted.name.is_some()
+            && wanted.origin == Origin::Asked
+            && tenant.is_some_and(|(tenant, _)| self.store.is_behind(&tenant))
+        {
+            let error = Error::new(Kind::Unavailable, "the disk on which jobs are kept is too slow");
+            return Err(failed(error.help("try again")));
+        }
+        self.serial += 1;
+        let number = self.serial;
         let (name, state) = self.state(peer)?;
-        let mut refused: Vec<(String, String)> = state
-            .refusals(wanted, Instant::now())
-            .into_iter()
-            .map(|refusal| (refusal.code.name().to_owned(), refusal.what))
-            .collect();
+        if let Some(name) = wanted.name.as_ref().filter(|name| !state.is_due(name, wanted.origin)) {
+            return Err(failed(meanwhile(name)));
+        }
+        let mut refused = state.refusals(wanted, Instant::now());
+        let too_much = !refused.is_empty();
+        if wanted.interval != own {
+            let asked = humantime::format_duration(wanted.interval);
+            refused.push(("interval".to_owned(), format!("{asked}, and that of this daemon is {interval}")));
+        }
+        let distrusted = state.distrusted(wanted);
         let job = wanted.name.as_ref().and_then(|name| state.jobs.get(name));
         // More than is granted can wait until it is; who is not trusted, or has no room, cannot.
-        let mut can_wait = job.is_some_and(|job| job.kept)
-            && wanted.restored == Restored::No
+        let can_wait = job.is_some_and(|job| job.kept)
+            && !wanted.origin.is_restored()
             && wanted.asked.is_some()
+            && too_much
+            && wanted.interval == own
+            && distrusted.is_empty()
             && !refused.iter().any(|(code, _)| code == policy::Code::Disk.name());
-        for plugin in &wanted.plugins {
-            let mut had = job.into_iter().flat_map(Job::lasting_plugins).map(|had| &had.wanted);
-            let installed = had.find(|had| had.name == plugin.name);
-            if let Err(refusal) = state.trusts(plugin, installed) {
-                let what = format!("plugin `{}`: {}", plugin.name, refusal.message);
-                refused.push((refusal.code.name().to_owned(), what));
-                can_wait = false;
-            }
-        }
+        refused.extend(distrusted);
         if !refused.is_empty() {
             state.refused += 1;
             let (codes, details): (Vec<&str>, Vec<String>) =
                 refused.iter().map(|(code, what)| (code.as_str(), what.clone())).unzip();
             let action = ("start", wanted.name.as_deref());
-            if let (Some(name), true) = (&wanted.name, can_wait) {
-                let (peer, wanted) = (peer.clone(), wanted.clone());
-                state.waiting.insert(name.clone(), Waiting { peer, wanted, refused: refused.clone() });
+            if let (Some(job_name), true) = (&wanted.name, can_wait) {
+                let waiting =
+                    Waiting { number, peer: peer.clone(), wanted: wanted.clone(), refused: refused.clone() };
+                state.waiting.insert(job_name.clone(), waiting);
+                // What has waited is kept already.
+                let job = kept(peer, job_name, wanted).filter(|_| wanted.origin == Origin::Asked);
+                if let Some(job) = job.map(Box::new) {
+                    self.store.note(Note::KeepWaiting { tenant: name.clone(), job });
+                }
             }
             self.audit.note(peer, Some(&name), action, &codes, &details);
             return Err(Box::new(if can_wait { Answer::Waits(refused) } else { Answer::Refused(refused) }));
         }
-        let compiler = (!wanted.plugins.is_empty()).then(|| state.compiler(&name)).transpose();
-        compiler.map_err(failed)
+        if wanted.plugins.is_empty() {
+            return Ok(None);
+        }
+        if state.sandbox.is_none() && !sandbox::separates_users() && self.is_another_there(&name) {
+            let message = "another tenant has plugins, and this daemon has no users to keep them apart";
+            let error = Error::new(Kind::Unavailable, message)
+                .help("start it with CAP_SETUID and CAP_SETGID, as its unit does");
+            return Err(failed(error));
+        }
+        let Some(state) = self.tenants.get_mut(&name) else { return Ok(None) };
+        let before = state.sandbox.as_ref().map(Sandbox::pid);
+        let compiler = state.compiler(&name, wanted.origin).map_err(failed)?;
+        if state.sandbox.as_ref().map(Sandbox::pid) != before {
+            self.leave_out_sandbox(&name);
+        }
+        Ok(Some(compiler))
+    }
+
+    /// Whether another tenant has plugins.
+    fn is_another_there(&self, name: &str) -> bool {
+        let has = |state: &TenantState| state.jobs.values().any(|job| !job.plugins.is_empty());
+        self.tenants.iter().any(|(other, state)| **other != *name && has(state))
+    }
+
+    /// What a tenant's sandbox does is not for its tables, now that it has one, or another one.
+    pub(super) fn leave_out_sandbox(&self, tenant: &str) {
+        let Some(state) = self.tenants.get(tenant) else { return };
+        let selves = selves(state);
+        for table in state.jobs.values().flat_map(|job| &job.tables) {
+            self.tables.leave_out_of(&table.full, &selves);
+        }
     }
 
     /// Attaches what is new of a job and adds its new plugins. What it had stays until they are configured.
@@ -284,12 +396,11 @@ impl Engine {
             Err(denied) => return stream.put(*denied),
         };
         if !compiled.is_empty() && self.tenants.get(&tenant).is_some_and(TenantState::has_to_wait) {
-            let error = Error::new(
-                Kind::Unavailable,
-                "the tenant's plugins have used more of the processor than they may",
-            )
-            .help("wait until that is made up for");
-            return stream.put(Answer::Failed(error));
+            let what =
+                "the tenant's plugins have used more than they may, and wait until that is made up for";
+            let action = ("start", wanted.name.as_deref());
+            self.audit.note(peer, Some(&tenant), action, &["cpu"], &[what.to_owned()]);
+            return stream.put(Answer::Refused(vec![("cpu".to_owned(), what.to_owned())]));
         }
         self.serial += 1;
         // No name that anybody can give has a dot.
@@ -309,21 +420,13 @@ impl Engine {
             Ok(change) => {
                 self.audit.note(peer, Some(&tenant), action, &["done"], &[]);
                 let state = self.tenants.get_mut(&tenant);
-                let job = state.and_then(|state| {
-                    state.waiting.remove(&name);
-                    state.jobs.get_mut(&name)
-                });
+                let job = state.and_then(|state| state.jobs.get_mut(&name));
                 let waiting = change.new_plugins.clone();
                 if let Some(job) = job {
-                    let keep = match (&wanted.name, &wanted.asked) {
-                        (Some(_), Some(asked)) => Some(Box::new(Kept {
-                            peer: peer.clone(),
-                            name: name.clone(),
-                            asked: asked.clone(),
-                            plugins: wanted.plugins.clone(),
-                        })),
-                        _ => None,
-                    };
+                    // What was restored is as it was kept.
+                    let name = wanted.name.as_ref().filter(|_| !wanted.origin.is_restored());
+                    let keep = name.and_then(|name| kept(peer, name, wanted)).map(Box::new);
+                    job.text = asked(wanted);
                     job.starting = Some(Starting { stream, waiting, change, keep });
                 }
                 self.settle(&tenant, &name);
@@ -343,10 +446,10 @@ impl Engine {
             return Err(Error::new(Kind::Software, "a job of no tenant"));
         };
         let fresh = !state.jobs.contains_key(name);
-        let restored = wanted.restored != Restored::No;
-        if restored && !state.jobs.get(name).is_none_or(|job| job.unfinished) {
-            return Err(Error::new(Kind::Unavailable, format!("{name} was started again meanwhile")));
+        if !state.is_due(name, wanted.origin) {
+            return Err(meanwhile(name));
         }
+        let restored = wanted.origin.is_restored();
         if state.jobs.get(name).is_some_and(|job| job.starting.is_some()) {
             return Err(Error::new(Kind::Unavailable, format!("{name} is being started already"))
                 .help("wait until it is"));
@@ -354,14 +457,17 @@ impl Engine {
         let (had_tables, had_plugins): (Vec<_>, Vec<_>) = match state.jobs.get(name) {
             None => (Vec::new(), Vec::new()),
             Some(job) => (
-                job.tables.iter().map(|table| (table.scoped.clone(), table.full.clone())).collect(),
+                job.tables
+                    .iter()
+                    .map(|table| (table.scoped.clone(), table.full.clone(), table.account.detached))
+                    .collect(),
                 job.plugins.iter().map(JobPlugin::had).collect(),
             ),
         };
 
         // Tables: those that are as they were stay attached, and lose nothing.
-        let unfinished = wanted.restored == Restored::Tables;
-        let mut change = Change { fresh, unfinished, ..Change::default() };
+        let unfinished = wanted.origin == Origin::RestoredTables;
+        let mut change = Change { fresh, unfinished, restored, ..Change::default() };
         let (mut added, mut specs) = (Vec::new(), Vec::new());
         let mut of_job: BTreeMap<&str, Arc<str>> = BTreeMap::new();
         for spec in &wanted.tables {
@@ -370,7 +476,9 @@ impl Engine {
                 Some(tenant) => tenant.grant.scoped(spec, peer)?,
                 None => TableSpec::clone(spec),
             };
-            if let Some((_, full)) = had_tables.iter().find(|(had, _)| *had == scoped) {
+            // One that was detached has another chance.
+            let stays = had_tables.iter().find(|(had, _, detached)| *had == scoped && !detached);
+            if let Some((_, full, _)) = stays {
                 of_job.insert(&spec.name, full.clone());
                 continue;
             }
@@ -386,7 +494,7 @@ impl Engine {
         change.new_tables = added.iter().map(|table| table.full.clone()).collect();
         change.old_tables = had_tables
             .iter()
-            .map(|(_, full)| full.clone())
+            .map(|(_, full, _)| full.clone())
             .filter(|full| !of_job.values().any(|kept| kept == full))
             .collect();
         // A job that was there before the daemon ended is begun by the daemon itself.
@@ -477,10 +585,11 @@ impl Engine {
         if !job.kept {
             job.client = Some(stream);
         }
-        job.unfinished = change.unfinished;
+        (job.unfinished, job.restored) = (change.unfinished, change.restored);
         if let Some(job) = keep {
             // In its place on disk, too.
             state.lost.remove(name);
+            state.waiting.remove(name);
             self.store.note(Note::Keep { tenant: tenant.clone(), job });
         }
         self.remove(tenant, name, &change.old_tables, &change.old_plugins);
@@ -497,8 +606,10 @@ impl Engine {
         }
     }
 
+    /// Those that may have something to say.
     pub(super) fn sandboxes(&self) -> impl Iterator<Item = &Sandbox> {
-        self.tenants.values().filter_map(|state| state.sandbox.as_ref())
+        let sandboxes = self.tenants.values().filter_map(|state| state.sandbox.as_ref());
+        sandboxes.filter(|sandbox| sandbox.down().is_none())
     }
 
     fn closed(&mut self, stream: u64) {
@@ -513,9 +624,21 @@ impl Engine {
     }
 }
 
+/// What another daemon after this one needs of a job.
+fn kept(peer: &Peer, name: &str, wanted: &Wanted) -> Option<Kept> {
+    Some(Kept {
+        peer: peer.clone(),
+        name: name.to_owned(),
+        asked: wanted.asked.clone()?,
+        plugins: wanted.plugins.clone(),
+        programs: wanted.programs.clone(),
+    })
+}
+
 /// The processes that a tenant's tables leave out: the daemon, and the tenant's own sandbox, which would feed itself.
 pub(super) fn selves(state: &TenantState) -> Vec<u32> {
-    std::iter::once(std::process::id()).chain(state.sandbox.as_ref().map(Sandbox::pid)).collect()
+    let sandbox = state.sandbox.as_ref().filter(|sandbox| sandbox.down().is_none());
+    std::iter::once(std::process::id()).chain(sandbox.map(Sandbox::pid)).collect()
 }
 
 /// What somebody is told who is denied something.
@@ -523,6 +646,11 @@ pub(super) type Denied = Box<Answer>;
 
 pub(super) fn failed(error: Error) -> Denied {
     Box::new(Answer::Failed(error))
+}
+
+/// What took long to prepare is not wanted any more.
+fn meanwhile(job: &str) -> Error {
+    Error::new(Kind::Unavailable, format!("{job} was stopped, or started again, meanwhile"))
 }
 
 fn no_job(job: &str) -> Answer {

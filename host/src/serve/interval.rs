@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::engine::{Engine, selves};
+use super::engine::Engine;
 use super::job::size;
 use super::protocol::{Answer, Table};
 use super::store::Note;
 use super::tenant::TenantState;
 use crate::error::{Error, Result};
-use crate::event::Output;
+use crate::event::{Output, Why};
 use crate::sandbox;
 use crate::snapshot::Snapshot;
 
@@ -20,12 +20,13 @@ impl Engine {
         let snapshots = self.tables.close()?;
         self.intervals += 1;
         self.store.note(Note::Alive(SystemTime::now()));
-        let mut detached: HashMap<Arc<str>, String> =
-            self.tables.detached().into_iter().map(|detached| (detached.table, detached.message)).collect();
+        self.audit.next_interval();
+        let detached = self.tables.detached();
+        let mut detached: HashMap<Arc<str>, (Why, String)> =
+            detached.into_iter().map(|gone| (gone.table, (gone.why, gone.message))).collect();
         let by_name: HashMap<Arc<str>, &Snapshot> =
             snapshots.iter().map(|snapshot| (snapshot.table.clone(), snapshot)).collect();
         self.end_last(|_| true);
-        let mut failed = Vec::new();
         for (tenant, state) in &mut self.tenants {
             let has_time = state.next_interval(self.interval);
             let knows_costs = state.knows_costs();
@@ -36,15 +37,17 @@ impl Engine {
                     table.account.add(&snapshot.coverage);
                     let coverage = told(state.grant.as_deref(), snapshot);
                     own.push(Snapshot { coverage, ..(*snapshot).clone() });
+                    let gone = detached.remove(&table.full);
+                    table.account.detached |= gone.is_some();
                     let Some(client) = &mut job.client else { continue };
                     let answer = table.own(snapshot, coverage).and_then(|snapshot| Table::of(&snapshot));
                     client.put(answer.map_or_else(Answer::Failed, |table| Answer::Snapshot(Box::new(table))));
-                    if let Some(mut message) = detached.remove(&table.full) {
-                        if !knows_costs {
+                    if let Some((why, mut message)) = gone {
+                        if why == Why::Budget && !knows_costs {
                             "its programs took more than its budget".clone_into(&mut message);
                         }
                         let (table, interval) = (table.name().to_owned(), snapshot.interval.number);
-                        client.put(Answer::Detached { table, interval, message });
+                        client.put(Answer::Detached { table, interval, why, message });
                     }
                 }
                 let gone = job.client.as_ref().is_some_and(super::stream::Stream::is_closed);
@@ -60,11 +63,10 @@ impl Engine {
             if let (Some(sandbox), Some(interval)) = (&mut state.sandbox, interval)
                 && let Err(error) = sandbox.analyze(&interval, &own)
             {
-                failed.push((tenant.clone(), error));
+                // What is wrong with one tenant is no other's business, nor its tables'.
+                super::say(&format!("the plugins of {tenant} are not called: {error}"));
             }
         }
-        // What is wrong with one tenant is no other's business.
-        failed.iter().for_each(|(tenant, error)| self.give_up(tenant, error));
         self.end_last(|state| state.sandbox.as_ref().is_none_or(sandbox::Sandbox::idle));
         Ok(())
     }
@@ -89,14 +91,13 @@ impl Engine {
         for tenant in names {
             let Some(state) = self.tenants.get_mut(&tenant) else { continue };
             let Some(sandbox) = &mut state.sandbox else { continue };
-            let pid = sandbox.pid();
+            let (pid, down) = (sandbox.pid(), sandbox.down().is_some());
             let answers = sandbox.answers();
-            if sandbox.pid() != pid {
-                state.replaced += 1;
-                let selves = selves(state);
-                for table in state.jobs.values().flat_map(|job| &job.tables) {
-                    self.tables.leave_out_of(&table.full, &selves);
-                }
+            let went_down = !down && sandbox.down().is_some();
+            let replaced = sandbox.pid() != pid;
+            state.replaced += u64::from(replaced);
+            if replaced || went_down {
+                self.leave_out_sandbox(&tenant);
             }
             match answers {
                 Ok(mut answers) => {
@@ -110,26 +111,27 @@ impl Engine {
                         blamed |= ended;
                     }
                 }
-                Err(error) => self.give_up(&tenant, &error),
+                Err(error) => super::say(&format!("the plugins of {tenant}: {error}")),
+            }
+            if went_down {
+                self.fail_starts(&tenant);
             }
         }
         self.end_last(|state| state.sandbox.as_ref().is_none_or(sandbox::Sandbox::idle));
     }
 
-    /// There is no sandbox any more, and none can be made: the tenant's plugins are over.
-    fn give_up(&mut self, tenant: &Arc<str>, error: &Error) {
-        super::say(&format!("the plugins of {tenant} are ended: {error}"));
+    /// There is no process for a tenant's plugins. Whoever waits for some to be configured need not.
+    fn fail_starts(&mut self, tenant: &Arc<str>) {
         let Some(state) = self.tenants.get_mut(tenant) else { return };
-        state.sandbox = None;
-        let mut over = Vec::new();
-        for (name, job) in state.jobs.iter_mut().filter(|(_, job)| !job.plugins.is_empty()) {
-            let starting = job.starting.take().map(|starting| starting.stream);
-            for mut stream in job.client.take().into_iter().chain(starting) {
-                stream.put(Answer::Failed(error.clone()));
-            }
-            over.push(name.clone());
+        let why = state.sandbox.as_ref().and_then(sandbox::Sandbox::down).unwrap_or_default().to_owned();
+        let starting =
+            |job: &mut super::job::Job| job.starting.take_if(|starting| !starting.waiting.is_empty());
+        let over = state.jobs.iter_mut().filter_map(|(name, job)| Some((name.clone(), starting(job)?)));
+        for (name, mut starting) in over.collect::<Vec<_>>() {
+            let message = format!("there is no process for the tenant's plugins: {why}");
+            starting.stream.put(Answer::Failed(Error::new(crate::error::Kind::Unavailable, message)));
+            self.take_back(tenant, &name, &starting.change);
         }
-        over.iter().for_each(|name| self.end(tenant, name));
     }
 
     /// One answer of a plugin, which is to blame for it if it is a fault.
@@ -141,20 +143,28 @@ impl Engine {
         let mut outputs = answer.outputs;
         outputs
             .retain(|output| matches!(output, Output::Fault { .. }) || state.admits(answer.plugin, output));
-        let Some(job) = state.jobs.get_mut(&name) else { return };
-        let plugin = &mut job.plugins[place];
         let fault = outputs.iter().find_map(|output| match output {
             Output::Fault { reason, message } => Some((reason.clone(), message.clone())),
             _ => None,
         });
-        plugin.account.suppressed += (given - outputs.len()) as u64;
         let skipped = fault.as_ref().is_some_and(|(reason, _)| reason == "skipped");
-        if !skipped && !answer.configure {
-            plugin.account.call(answer.used);
+        let outputs: Vec<(usize, Output)> =
+            outputs.into_iter().map(|output| (size(&output), output)).collect();
+        let bytes_out: u64 = outputs.iter().map(|(bytes, _)| *bytes as u64).sum();
+        let Some(job) = state.jobs.get_mut(&name) else { return };
+        let plugin = &mut job.plugins[place];
+        for account in [&mut state.account, &mut plugin.account] {
+            account.suppressed += (given - outputs.len()) as u64;
+            account.bytes_out += bytes_out;
+            if !skipped && !answer.configure {
+                account.call(answer.used);
+            }
+            if let Some((reason, _)) = &fault {
+                account.fault(reason);
+            }
         }
         match &fault {
-            Some((reason, _)) => {
-                plugin.account.fault(reason);
+            Some(_) => {
                 if !skipped && to_blame {
                     plugin.supervisor.faulted();
                     plugin.fault.clone_from(&fault);
@@ -164,9 +174,7 @@ impl Engine {
             None => plugin.supervisor.went_well(),
         }
         let plugin_name = plugin.wanted.name.clone();
-        for output in outputs {
-            let bytes = size(&output);
-            job.plugins[place].account.bytes_out += bytes as u64;
+        for (bytes, output) in outputs {
             let (job_name, plugin, at, interval) =
                 (name.clone(), plugin_name.clone(), SystemTime::now(), answer.interval);
             let told = Answer::Plugin { job: job_name, plugin, at, interval, output };

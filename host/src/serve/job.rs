@@ -8,6 +8,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use semver::Version;
 
+use super::programs::KeptProgram;
 use super::protocol::{Answer, Asked};
 use super::status::{JobStatus, PluginAccount, PluginStatus, TableAccount, TableStatus};
 use super::store::Kept;
@@ -33,20 +34,34 @@ pub(super) struct Wanted {
     pub(super) interval: Duration,
     pub(super) tables: Vec<Arc<TableSpec>>,
     pub(super) plugins: Vec<WantedPlugin>,
+    /// Those in which its tables have probes, by whom they were opened.
+    pub(super) programs: Vec<KeptProgram>,
     /// As it was written, for another daemon after this one; nothing for the daemon's own configuration, which that reads
     /// again.
     pub(super) asked: Option<Asked>,
-    pub(super) restored: Restored,
+    pub(super) origin: Origin,
 }
 
-/// Whether a job was there before the daemon ended.
+/// Where what is wanted comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Restored {
-    No,
-    /// It was. These are its tables, which count while its plugins are compiled.
-    Tables,
-    /// It was, and this is all of it.
-    Whole,
+pub(super) enum Origin {
+    /// Somebody who asks for it now.
+    Asked,
+    /// Somebody who asked before the policy granted it. It has this number among those that wait.
+    Waited(u64),
+    /// A daemon before this one. These are its tables, which count while its plugins are compiled.
+    RestoredTables,
+    /// The same, and this is all of it.
+    Restored,
+    /// A daemon before this one, where it waited for the policy.
+    RestoredWaiting,
+}
+
+impl Origin {
+    /// It is a job as a daemon before this one had it.
+    pub(super) fn is_restored(self) -> bool {
+        matches!(self, Self::Restored | Self::RestoredTables)
+    }
 }
 
 impl Wanted {
@@ -58,8 +73,9 @@ impl Wanted {
             interval: self.interval,
             tables,
             plugins: Vec::new(),
+            programs: Vec::new(),
             asked: None,
-            restored: Restored::Tables,
+            origin: Origin::RestoredTables,
         }
     }
 }
@@ -113,8 +129,12 @@ pub(super) struct Job {
     pub(super) tables: Vec<JobTable>,
     pub(super) plugins: Vec<JobPlugin>,
     pub(super) starting: Option<Starting>,
-    /// It has its tables only, see [`Restored`].
+    /// It has its tables only, see [`Origin`].
     pub(super) unfinished: bool,
+    /// It is as a daemon before this one had it.
+    pub(super) restored: bool,
+    /// Bytes of its configuration, if it is kept.
+    pub(super) text: u64,
     /// Its client is gone, or wants no more: it ends with this interval.
     pub(super) ending: bool,
     /// It has had its last interval, and waits for what its plugins make of it.
@@ -146,6 +166,8 @@ pub(super) struct Change {
     pub(super) fresh: bool,
     /// There is more to come.
     pub(super) unfinished: bool,
+    /// It is a daemon's before this one.
+    pub(super) restored: bool,
 }
 
 #[derive(Debug)]
@@ -234,6 +256,8 @@ impl Job {
             plugins: Vec::new(),
             starting: None,
             unfinished: false,
+            restored: false,
+            text: 0,
             ending: false,
             last: false,
             not_covered: None,

@@ -14,10 +14,12 @@
 mod audit;
 mod connection;
 mod engine;
+mod granted;
 mod interval;
 mod job;
 mod peer;
 mod privileges;
+mod programs;
 pub(crate) mod protocol;
 pub(crate) mod status;
 mod store;
@@ -26,12 +28,13 @@ mod supervise;
 mod tenant;
 mod times;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -50,9 +53,10 @@ use crate::sandbox;
 use audit::Audit;
 use connection::Line;
 use engine::{Command, Engine};
-use job::{Restored, Wanted};
+pub(crate) use granted::refusals;
+use job::{Origin, Wanted};
 use status::ControlGroups;
-use store::Store;
+use store::{Again, Store};
 use stream::Stream;
 
 /// The job of the daemon's own configuration.
@@ -61,9 +65,11 @@ const CONFIGURATION: &str = "configuration";
 const COMMANDS: usize = 64;
 /// How long intervals are where no configuration says it.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// A job whose plugins are not configured, which others wait for to be begun.
+const START_WALL: Duration = Duration::from_secs(300);
 
 /// How the daemon is to be.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) config: Option<PathBuf>,
     pub(crate) policy: Option<PathBuf>,
@@ -74,6 +80,7 @@ pub(crate) struct Options {
 
 /// Serves until a signal asks for an end.
 pub(crate) fn serve(options: &Options) -> Result<()> {
+    give_memory_back();
     let policy = policy(options)?;
     let own = options.config.as_deref().map(own).transpose()?;
     let interval = own.as_ref().map_or(INTERVAL, |wanted| wanted.interval);
@@ -100,9 +107,7 @@ pub(crate) fn serve(options: &Options) -> Result<()> {
     (engine.store, engine.last_seen) = (store, last_seen);
     let (sender, commands) = sync_channel(COMMANDS);
     let line = Line::new(sender)?;
-    if let Some(wanted) = own {
-        begin_own(&line, wanted)?;
-    }
+    let reloads = begin_jobs(&line, options.clone(), interval, own)?;
     restore(&line, kept)?;
     let accept = line.clone();
     std::thread::Builder::new()
@@ -139,15 +144,8 @@ pub(crate) fn serve(options: &Options) -> Result<()> {
         }
         engine.answers();
         if std::io::Read::read(&mut &reload, &mut [0; 64]).is_ok() {
-            match reread(options, interval) {
-                Ok((policy, own)) => {
-                    engine.policy = policy;
-                    own.map_or(Ok(()), |wanted| begin_own(&line, wanted))?;
-                    // What the last one did not grant is asked for again.
-                    begin_all(&line, engine.waiting())?;
-                }
-                Err(error) => say(&format!("what was running goes on: {error}")),
-            }
+            // One that waits will read what is there then.
+            reloads.try_send(()).unwrap_or_default();
         }
         let now = Instant::now();
         if now >= close {
@@ -202,14 +200,14 @@ fn own(path: &Path) -> Result<Wanted> {
         connection::plugin(Some(&mut tables), plugin.name.clone(), component, Some(plugin), &kernel)
     });
     let plugins = plugins.collect::<Result<_>>()?;
-    config.has_tables(path)?;
     Ok(Wanted {
         name: Some(CONFIGURATION.to_owned()),
         interval: config.interval,
         plugins,
+        programs: Vec::new(),
         asked: None,
         // A gap in it is the daemon's own, whose log tells of it.
-        restored: Restored::No,
+        origin: Origin::Asked,
         tables: config.tables,
     })
 }
@@ -223,61 +221,128 @@ fn reread(options: &Options, interval: Duration) -> Result<(Policy, Option<Wante
     Ok((policy(options)?, own))
 }
 
-/// Begins the job of the daemon's own configuration, or changes it to what that says now.
-fn begin_own(line: &Line, wanted: Wanted) -> Result<()> {
-    let peer = Peer { pid: std::process::id(), uid: 0, gids: Vec::new(), cgroup: None };
-    begin_all(line, vec![(peer, wanted)])
-}
-
-/// Begins jobs for nobody, one after the other, and says what went wrong. Plugins take seconds to compile.
-fn begin_all(line: &Line, jobs: Vec<(Peer, Wanted)>) -> Result<()> {
-    let line = line.clone();
-    let begin_each = move || {
-        for (peer, wanted) in jobs {
-            let name = wanted.name.clone().unwrap_or_default();
-            if let Err(why) = begin(&line, peer, wanted) {
-                say(&format!("{name}: {why}"));
+/// Whenever it is told, reads configuration and policy again. The policy holds at once; jobs are begun by another thread, one
+/// after the other, for plugins take seconds to compile: that of the daemon's own configuration, and those that waited for
+/// the policy.
+fn begin_jobs(
+    line: &Line,
+    options: Options,
+    interval: Duration,
+    own: Option<Wanted>,
+) -> Result<SyncSender<()>> {
+    let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+        std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+    };
+    let (jobs, read) = channel();
+    // Nobody has gone yet.
+    jobs.send(own).unwrap_or_default();
+    let begins = line.clone();
+    let begin_all = move || {
+        for own in read {
+            if let Some(own) = own {
+                let peer = Peer { pid: std::process::id(), uid: 0, gids: Vec::new(), cgroup: None };
+                begin_and_say(&begins, peer, own);
+            }
+            let (reply, waiting) = channel();
+            begins.ask(Command::Waiting { reply });
+            for (peer, wanted) in waiting.recv().unwrap_or_default() {
+                begin_and_say(&begins, peer, wanted);
             }
         }
     };
-    std::thread::Builder::new().name("weir-begin".to_owned()).spawn(begin_each)?;
-    Ok(())
+    let line = line.clone();
+    let (sender, told) = sync_channel(1);
+    let reload = move || {
+        for () in told {
+            match reread(&options, interval) {
+                Ok((policy, own)) => {
+                    line.ask(Command::Policy(policy));
+                    jobs.send(own).unwrap_or_default();
+                }
+                Err(error) => say(&format!("what was running goes on: {error}")),
+            }
+        }
+    };
+    spawn("weir-begin", Box::new(begin_all))?;
+    spawn("weir-reload", Box::new(reload))?;
+    Ok(sender)
 }
 
-/// Begins jobs that were there before the daemon ended.
-fn restore(line: &Line, kept: Vec<store::Found>) -> Result<()> {
-    if kept.is_empty() {
-        return Ok(());
+/// Has a job begun for nobody, and says what went wrong.
+fn begin_and_say(line: &Line, peer: Peer, wanted: Wanted) {
+    let name = wanted.name.clone().unwrap_or_default();
+    if let Err(why) = begin(line, peer, wanted) {
+        say(&format!("{name}: {why}"));
     }
-    let line = line.clone();
-    let restore = move || {
-        let lost = |(tenant, job, bytes): (String, String, u64), why: String| {
-            say(&format!("{job} of {tenant}: {why}"));
-            line.ask(Command::Lost { tenant, job, bytes, why });
-        };
-        // Nobody waits for others' plugins, or its own, to be compiled.
-        let mut plugins = Vec::new();
-        for store::Found { tenant, job, bytes, read } in kept {
-            let begun = read.and_then(|(peer, start, components)| {
-                let kernel = if peer.uid == 0 { Kernel::running() } else { Kernel::without_programs() };
-                let wanted =
-                    connection::wanted(start, components, &kernel).map_err(|error| error.to_string())?;
-                begin(&line, peer.clone(), wanted.tables())?;
-                Ok((peer, Wanted { restored: Restored::Whole, ..wanted }))
-            });
-            match begun {
-                Ok((peer, wanted)) => plugins.push(((tenant, job, bytes), peer, wanted)),
-                Err(why) => lost((tenant, job, bytes), why),
-            }
-        }
-        for (job, peer, wanted) in plugins {
-            if let Err(why) = begin(&line, peer, wanted) {
-                lost(job, why);
-            }
-        }
-    };
-    std::thread::Builder::new().name("weir-restore".to_owned()).spawn(restore)?;
+}
+
+/// Begins jobs that were there before the daemon ended. To look into programs takes as long as whoever wrote them has made it
+/// take, so tenants with such jobs wait for nobody but themselves.
+fn restore(line: &Line, kept: Vec<store::Found>) -> Result<()> {
+    let has_programs =
+        |found: &store::Found| found.read.as_ref().is_ok_and(|again| !again.programs.is_empty());
+    let slow: BTreeSet<String> =
+        kept.iter().filter(|found| has_programs(found)).map(|found| found.tenant.clone()).collect();
+    let mut by_tenant: BTreeMap<Option<String>, Vec<store::Found>> = BTreeMap::new();
+    for found in kept {
+        let tenant = slow.get(&found.tenant).cloned();
+        by_tenant.entry(tenant).or_default().push(found);
+    }
+    for kept in by_tenant.into_values() {
+        let line = line.clone();
+        let restore = move || restore_all(&line, kept);
+        std::thread::Builder::new().name("weir-restore".to_owned()).spawn(restore)?;
+    }
     Ok(())
+}
+
+fn restore_all(line: &Line, kept: Vec<store::Found>) {
+    let lost = |(tenant, job, bytes): (String, String, u64), why: String, begun| {
+        say(&format!("{job} of {tenant}: {why}"));
+        line.ask(Command::Lost { tenant, job, bytes, why, begun });
+    };
+    // Nobody waits for others' plugins, or its own, to be compiled.
+    let mut plugins = Vec::new();
+    let (waits, kept): (Vec<_>, Vec<_>) = kept.into_iter().partition(|found| found.waits);
+    for store::Found { tenant, job, bytes, read, .. } in kept {
+        let begun = read.and_then(|again| {
+            let (peer, wanted) = resolve(again)?;
+            begin(line, peer.clone(), wanted.tables())?;
+            Ok((peer, Wanted { origin: Origin::Restored, ..wanted }))
+        });
+        match begun {
+            Ok((peer, wanted)) => plugins.push(((tenant, job, bytes), peer, wanted)),
+            Err(why) => lost((tenant, job, bytes), why, false),
+        }
+    }
+    for (job, peer, wanted) in plugins {
+        if let Err(why) = begin(line, peer, wanted) {
+            lost(job, why, true);
+        }
+    }
+    // What waited goes on waiting, if the job is there and the policy does not grant more by now.
+    for store::Found { tenant, job, read, .. } in waits {
+        let begun = read.and_then(|again| {
+            let (peer, wanted) = resolve(again)?;
+            begin(line, peer, Wanted { origin: Origin::RestoredWaiting, ..wanted })
+        });
+        if let Err(why) = begun {
+            say(&format!("a new version of {job} of {tenant}: {why}"));
+        }
+    }
+}
+
+/// A job that was kept, resolved against this kernel.
+fn resolve(again: Again) -> std::result::Result<(Peer, Wanted), String> {
+    let Again { peer, start, components, programs } = again;
+    let kernel = Kernel::with_programs(programs::again(programs));
+    let wanted = connection::wanted(start, components, &kernel);
+    wanted.map(|wanted| (peer, wanted)).map_err(|error| error.to_string())
+}
+
+/// Its plugins are compiled by then, and `configure` has a deadline.
+fn too_long() -> Error {
+    Error::new(Kind::Unavailable, format!("it is not begun after {START_WALL:?}"))
 }
 
 /// Has a job begun for nobody. What went wrong, if anything did.
@@ -285,7 +350,7 @@ fn begin(line: &Line, peer: Peer, wanted: Wanted) -> std::result::Result<(), Str
     use protocol::Answer;
     let (stream, answers) = Stream::new(u64::MAX);
     let first = match connection::ask(line, peer, wanted, stream) {
-        Ok(_) => answers.first(),
+        Ok(_) => Some(answers.first(START_WALL).unwrap_or_else(|| Answer::Failed(too_long()))),
         Err(denied) => Some(*denied),
     };
     match first {
@@ -331,6 +396,20 @@ fn take_descriptors() -> Result<()> {
     let limit = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     raised.map_err(|error| std::io::Error::from(error).into())
+}
+
+/// What is large, such as components that strangers upload, goes back to the system when it is gone, and does not stay with
+/// whichever thread had it (mallopt(3)).
+#[allow(unsafe_code, reason = "an option of the C library's allocator")]
+fn give_memory_back() {
+    /// What the threshold is until something larger is freed, which raises it.
+    #[cfg(target_env = "gnu")]
+    const LARGE: i32 = 128 << 10;
+    #[cfg(target_env = "gnu")]
+    // SAFETY: there is no other thread yet, and what was allocated before is freed as it was allocated.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE)
+    };
 }
 
 /// How often the service manager wants a sign of life, halved.

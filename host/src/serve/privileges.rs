@@ -6,11 +6,12 @@ use crate::error::{Error, Kind, Result};
 use crate::sandbox;
 
 /// Each with what it is for.
-const KEPT: [(CapabilitySet, &str); 6] = [
+const KEPT: [(CapabilitySet, &str); 7] = [
     (CapabilitySet::BPF, "making maps and loading programs"),
     (CapabilitySet::PERFMON, "programs that trace, and perf events"),
     (CapabilitySet::DAC_READ_SEARCH, "tracefs, and the files by which processes' addresses become names"),
     (CapabilitySet::SYS_PTRACE, "/proc of processes whose stacks are keys"),
+    (CapabilitySet::CHECKPOINT_RESTORE, "these files, whatever their paths mean by now: /proc/PID/map_files"),
     (CapabilitySet::SYSLOG, "addresses of the kernel's functions, for names in stacks"),
     (CapabilitySet::SYS_RESOURCE, "memory that stays, where the kernel counts maps against a limit"),
 ];

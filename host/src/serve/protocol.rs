@@ -1,31 +1,42 @@
 //! What a client and the daemon say to each other, on a stream socket: a greeting with the version, then frames. A
 //! frame is its length, in four bytes with the lowest first, and a message in postcard's encoding. A client asks once,
-//! with the bytes of plugins after the question, and is answered until the connection closes.
+//! with the bytes of plugins after the question, and is answered until the connection closes. Programs in which it wants
+//! probes are asked of it meanwhile: it opens them, so that nobody has the daemon read what is not theirs to read.
 //!
 //! Nothing here names a user: who asks is what the kernel says of the socket.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use rustix::io::retry_on_intr;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::status::Status;
 use crate::config::Arguments;
 use crate::error::{Error, Kind, Result};
-use crate::event::Output;
+use crate::event::{Output, Why};
 use crate::sandbox::{decode, encode};
 use crate::snapshot::{Coverage, Interval, Snapshot};
 
 /// Changes with every change of what follows: client and daemon are of one build, or say that they are not.
-const GREETING: [u8; 8] = *b"weir\0\0\0\x02";
+const GREETING: [u8; 8] = *b"weir\0\0\0\x03";
 /// A question that is made to fill memory: a configuration has no more, and names are short.
 pub(super) const QUESTION_BYTES: usize = 2 << 20;
 /// An answer. The daemon is trusted, but a length may be anything where no daemon answers.
 const ANSWER_BYTES: usize = 1 << 30;
+/// Why a client could not open a program.
+const OPENED_BYTES: usize = 64 << 10;
 /// Plugins that come with one question.
 pub(super) const UPLOADS: usize = 64;
 
@@ -73,6 +84,8 @@ pub(crate) struct Upload {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Answer {
     Failed(Error),
+    /// Not an answer yet: the client is to open the program of this name, and to say so with [`send_opened`].
+    Open(String),
     /// What was too much of what was asked for, with the code of each.
     Refused(Vec<(String, String)>),
     /// The same of a job that is there already: that goes on, and what was asked for waits until the policy grants it.
@@ -89,6 +102,7 @@ pub(crate) enum Answer {
     Detached {
         table: String,
         interval: u64,
+        why: Why,
         message: String,
     },
     Plugin {
@@ -195,6 +209,75 @@ pub(crate) fn receive<T: DeserializeOwned>(stream: &mut impl Read, most: usize) 
     match postcard::take_from_bytes(&message) {
         Ok((value, [])) if message.len() == length => Ok(value),
         _ => Err(wrong("what came is no message")),
+    }
+}
+
+/// Reads until a time, however little comes at a time.
+pub(super) struct Timed<'a> {
+    socket: &'a UnixStream,
+    end: Instant,
+}
+
+impl<'a> Timed<'a> {
+    pub(super) fn new(socket: &'a UnixStream, patience: Duration) -> Self {
+        Self { socket, end: Instant::now() + patience }
+    }
+
+    /// Has the next read wait no longer than is left.
+    fn wait(&self) -> io::Result<()> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.socket.set_read_timeout(Some(left))
+    }
+}
+
+impl Read for Timed<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.wait()?;
+        self.socket.read(into)
+    }
+}
+
+/// Hands over a program that was opened, or says why there is none. Its descriptor goes with the length.
+pub(crate) fn send_opened(mut socket: &UnixStream, opened: &Result<BorrowedFd<'_>>) -> io::Result<()> {
+    let frame = frame(&opened.as_ref().map(drop))?;
+    let (length, message) = frame.split_at(4);
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut along = SendAncillaryBuffer::new(&mut space);
+    let file = opened.as_ref().ok().copied();
+    if let Some(file) = &file {
+        along.push(SendAncillaryMessage::ScmRights(std::slice::from_ref(file)));
+    }
+    let sent = retry_on_intr(|| sendmsg(socket, &[IoSlice::new(length)], &mut along, SendFlags::NOSIGNAL))?;
+    socket.write_all(&length[sent..])?;
+    socket.write_all(message)
+}
+
+/// What a client says of a program that it was asked to open.
+pub(super) fn receive_opened(mut socket: Timed<'_>) -> io::Result<Result<OwnedFd>> {
+    let mut length = [0; 4];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut along = RecvAncillaryBuffer::new(&mut space);
+    socket.wait()?;
+    let received = retry_on_intr(|| {
+        recvmsg(socket.socket, &mut [IoSliceMut::new(&mut length)], &mut along, RecvFlags::CMSG_CLOEXEC)
+    })?;
+    let files = along.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(files) => Some(files),
+        _ => None,
+    });
+    let file = files.flatten().next();
+    if received.bytes == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let begun = &length[..received.bytes];
+    let opened = receive::<Result<()>>(&mut begun.chain(&mut socket), OPENED_BYTES)?;
+    match (opened, file) {
+        (Ok(()), Some(file)) => Ok(Ok(file)),
+        (Ok(()), None) => Err(io::Error::new(io::ErrorKind::InvalidData, "there is no descriptor")),
+        (Err(error), _) => Ok(Err(error)),
     }
 }
 

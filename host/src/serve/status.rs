@@ -35,7 +35,13 @@ pub(crate) struct TenantStatus {
     pub(crate) refused: u64,
     /// Sandbox processes that had to be replaced.
     pub(crate) replaced: u64,
+    /// Of all plugins that it has had, those that are gone too.
+    pub(crate) account: PluginAccount,
+    /// Processor time that compiling its plugins took.
+    pub(crate) compile_ns: u64,
     pub(crate) sandbox: Option<u32>,
+    /// Why there is none although there are plugins; it is tried again.
+    pub(crate) no_sandbox: Option<String>,
     /// The folder of the control group that its sandbox is in.
     pub(crate) control_group: Option<String>,
     pub(crate) jobs: Vec<JobStatus>,

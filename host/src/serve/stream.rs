@@ -82,9 +82,9 @@ impl Answers {
         Ok(done)
     }
 
-    /// The first answer, however long it takes; nothing if there will be none.
-    pub(super) fn first(&self) -> Option<Answer> {
-        self.receiver.recv().ok().map(|(_, answer)| answer)
+    /// The first answer; nothing if there is none in that time.
+    pub(super) fn first(&self, patience: Duration) -> Option<Answer> {
+        self.receiver.recv_timeout(patience).ok().map(|(_, answer)| answer)
     }
 }
 

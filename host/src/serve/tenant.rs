@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::job::{Job, Restored, Wanted, WantedPlugin, size};
-use super::status::{JobStatus, TenantStatus};
+use super::job::{Job, Origin, Wanted, WantedPlugin, size};
+use super::protocol::Asked;
+use super::status::{JobStatus, PluginAccount, TenantStatus};
 use super::stream::Stream;
 use crate::error::Result;
 use crate::event::{Label, MetricValue, Output};
-use crate::policy::{Peer, PluginRequest, Refusal, Request, Scope, Tenant, Usage};
-use crate::sandbox::{Compiler, Room, Sandbox};
+use crate::policy::{Peer, PluginRequest, Request, Scope, Tenant, Usage};
+use crate::sandbox::{Compiler, Pace, Room, Sandbox};
 use crate::table::TableSpec;
 use crate::trust;
 
@@ -39,10 +40,13 @@ pub(super) struct TenantState {
     pub(super) followers: Vec<(Option<String>, Stream)>,
     pub(super) refused: u64,
     pub(super) replaced: u64,
+    /// Of all plugins that it has had.
+    pub(super) account: PluginAccount,
     /// When probes were attached in the last minute, and how many.
     churn: VecDeque<(Instant, u32)>,
     /// Processor time that its plugins may use before they have to wait. Below zero if they used more.
     credit: i64,
+    compiling: Arc<Pace>,
     /// The counters that its plugins keep.
     series: HashSet<(usize, String, Vec<Label>)>,
     /// Bytes that its plugins put out in this interval.
@@ -60,6 +64,8 @@ pub(super) struct Lost {
 /// A new version of a job, who began it, and what of it is too much. It is begun when the policy grants that.
 #[derive(Debug)]
 pub(super) struct Waiting {
+    /// Which of all.
+    pub(super) number: u64,
     pub(super) peer: Peer,
     pub(super) wanted: Arc<Wanted>,
     pub(super) refused: Vec<(String, String)>,
@@ -91,15 +97,30 @@ impl TenantState {
             followers: Vec::new(),
             refused: 0,
             replaced: 0,
+            account: PluginAccount::default(),
             churn: VecDeque::new(),
             credit: 0,
+            compiling: Arc::new(Pace::new(Instant::now())),
             series: HashSet::new(),
             output: 0,
         }
     }
 
-    /// What is too much of a job, in the place of another one if there is one of its name.
-    pub(super) fn refusals(&mut self, wanted: &Wanted, now: Instant) -> Vec<Refusal> {
+    /// Whether a job is still to be begun: it took time to compile its plugins, in which somebody may have stopped what it is
+    /// to take the place of, or started another one.
+    pub(super) fn is_due(&self, name: &str, origin: Origin) -> bool {
+        let job = self.jobs.get(name);
+        match origin {
+            Origin::Asked => true,
+            Origin::Waited(number) => self.waiting.get(name).is_some_and(|waits| waits.number == number),
+            Origin::RestoredWaiting => job.is_some_and(|job| job.restored),
+            Origin::RestoredTables => job.is_none(),
+            Origin::Restored => job.is_some_and(|job| job.unfinished),
+        }
+    }
+
+    /// What is too much of a job, in the place of another one if there is one of its name: the code and what was asked for.
+    pub(super) fn refusals(&mut self, wanted: &Wanted, now: Instant) -> Vec<(String, String)> {
         let Some(tenant) = self.grant.clone() else { return Vec::new() };
         let name = wanted.name.as_deref();
         let request = Request {
@@ -107,15 +128,29 @@ impl TenantState {
             interval: wanted.interval,
             scope: None,
             plugins: wanted.plugins.iter().map(request).collect(),
-            cpu: 0,
-            disk: if name.is_some() { disk(&wanted.plugins) } else { 0 },
+            // Whatever it takes is bound while it runs; of a tenant that has none it would not be called.
+            cpu: u32::from(!wanted.plugins.is_empty()),
+            disk: if name.is_some() { disk(&wanted.plugins) + asked(wanted) } else { 0 },
         };
         let mut used = self.usage(name, now);
-        if wanted.restored != Restored::No {
+        if wanted.origin.is_restored() {
             // All of them at once, because the daemon ended and not because they were asked for.
             used.churn = 0;
         }
-        tenant.grant.check(&request, &used)
+        let refusals = tenant.grant.check(&request, &used).into_iter();
+        refusals.map(|refusal| (refusal.code.name().to_owned(), refusal.what)).collect()
+    }
+
+    /// Which of a job's plugins are not what the policy demands, in the place of those of the job's name, likewise.
+    pub(super) fn distrusted(&self, wanted: &Wanted) -> Vec<(String, String)> {
+        let job = wanted.name.as_ref().and_then(|name| self.jobs.get(name));
+        let refused = |plugin: &WantedPlugin| {
+            let mut had = job.into_iter().flat_map(Job::lasting_plugins).map(|had| &had.wanted);
+            let refusal = self.trusts(plugin, had.find(|had| had.name == plugin.name)).err()?;
+            let what = format!("plugin `{}`: {}", plugin.name, refusal.message);
+            Some((refusal.code.name().to_owned(), what))
+        };
+        wanted.plugins.iter().filter_map(refused).collect()
     }
 
     /// What it has beside the job of a name.
@@ -129,7 +164,8 @@ impl TenantState {
         let plugins = || others().flat_map(|job| &job.plugins).map(|plugin| &plugin.wanted);
         let lost = self.lost.iter().filter(|(name, _)| Some(name.as_str()) != beside);
         let waiting = self.waiting.iter().filter(|(name, _)| Some(name.as_str()) != beside);
-        let waiting = waiting.map(|(_, waiting)| disk(&waiting.wanted.plugins)).sum::<u64>();
+        let waiting =
+            waiting.map(|(_, waiting)| disk(&waiting.wanted.plugins) + asked(&waiting.wanted)).sum::<u64>();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Usage {
             tables: count(tables().count()),
@@ -142,13 +178,14 @@ impl TenantState {
                 others().filter(|job| job.kept).flat_map(|job| &job.plugins).map(|plugin| &plugin.wanted),
             )
             .saturating_add(lost.map(|(_, lost)| lost.bytes).sum())
-            .saturating_add(waiting),
+            .saturating_add(waiting)
+            .saturating_add(others().filter(|job| job.kept).map(|job| job.text).sum()),
             ..Usage::default()
         }
     }
 
     /// Whether a plugin is what the policy demands, in the place of another one if there is one.
-    pub(super) fn trusts(
+    fn trusts(
         &self,
         plugin: &WantedPlugin,
         installed: Option<&WantedPlugin>,
@@ -171,21 +208,33 @@ impl TenantState {
         self.churn.push_back((now, u32::try_from(probes).unwrap_or(u32::MAX)));
     }
 
-    /// The sandbox's compiler; the sandbox is started if it has to be.
-    pub(super) fn compiler(&mut self, name: &str) -> Result<Compiler> {
+    /// The sandbox's compiler for what comes from there; the sandbox is started if it has to be.
+    pub(super) fn compiler(&mut self, name: &str, origin: Origin) -> Result<Compiler> {
         let guest = self.grant.as_ref().map_or(GUEST, |tenant| tenant.grant.limits.memory.min(GUEST));
-        // The room of one is that of the policy at its start.
+        // The room of one is that of the policy when it was needed.
         if self.guest != guest && self.jobs.values().all(|job| job.plugins.is_empty()) {
             self.sandbox = None;
+        }
+        let room = Room { guest, code: CODE };
+        if let Some(sandbox) = self.sandbox.as_mut().filter(|_| guest > self.guest) {
+            sandbox.enlarge(room)?;
+            self.guest = guest;
         }
         let sandbox = match &mut self.sandbox {
             Some(sandbox) => sandbox,
             none => {
                 self.guest = guest;
-                none.insert(Sandbox::of_tenant(name, Room { guest, code: CODE })?)
+                none.insert(Sandbox::of_tenant(name, room)?)
             }
         };
-        Ok(sandbox.compiler())
+        Ok(sandbox.compiler().at_pace(&self.compiling, self.compiler_share(origin)))
+    }
+
+    /// What compiling may take of a processor, in millionths, if it is bounded: what a daemon before this one had, and what has
+    /// waited for the policy, is compiled at once, and nobody asks for it now.
+    fn compiler_share(&self, origin: Origin) -> Option<u32> {
+        let grant = self.grant.as_ref().filter(|_| origin == Origin::Asked);
+        grant.map(|tenant| tenant.grant.limits.cpu)
     }
 
     /// An interval has ended: its plugins may use more of the processor, and put out more. False if they have yet to wait
@@ -267,7 +316,10 @@ impl TenantState {
             tenant: name.to_owned(),
             refused: self.refused,
             replaced: self.replaced,
-            sandbox: self.sandbox.as_ref().map(Sandbox::pid),
+            account: self.account.clone(),
+            compile_ns: self.compiling.used(),
+            sandbox: self.sandbox.as_ref().filter(|sandbox| sandbox.down().is_none()).map(Sandbox::pid),
+            no_sandbox: self.sandbox.as_ref().and_then(Sandbox::down).map(str::to_owned),
             control_group: group.map(|group| group.display().to_string()),
             jobs: jobs.chain(lost).collect(),
         }
@@ -279,12 +331,102 @@ fn request(plugin: &WantedPlugin) -> PluginRequest<'_> {
         name: &plugin.name,
         memory: plugin.limits.memory,
         deadline: plugin.limits.deadline,
-        // Whatever it asks for: the tenant's limits bound these.
+        // The tenant's limits bound these while it runs.
         series: 0,
-        output: 0,
+        output: 1,
+    }
+}
+
+/// Bytes of a configuration that is kept.
+pub(super) fn asked(wanted: &Wanted) -> u64 {
+    match &wanted.asked {
+        Some(Asked::Text { text, path }) => (text.len() + path.len()) as u64,
+        _ => 0,
     }
 }
 
 fn disk<'a>(plugins: impl IntoIterator<Item = &'a WantedPlugin>) -> u64 {
     plugins.into_iter().map(|plugin| plugin.component.len() as u64).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::policy::Policy;
+
+    fn tenant(limits: &str) -> TenantState {
+        let policy = format!("[tenants.a]\nusers = [\"1\"]\nscope = \"all\"\nlimits = {{ {limits} }}\n");
+        let policy = Policy::parse(&policy, Path::new("policy.toml")).unwrap();
+        TenantState::new(policy.tenants().next().cloned())
+    }
+
+    fn counter(name: &str) -> Output {
+        let value = MetricValue::Counter { delta: 1.0, total: 1.0 };
+        Output::Metric { name: name.to_owned(), labels: Vec::new(), value }
+    }
+
+    #[test]
+    fn so_many_bytes_are_put_out_in_an_interval() {
+        let mut tenant = tenant("output = \"100B\", series = 100, cpu = \"1% cpu\"");
+        let log =
+            |bytes: usize| Output::Log { level: crate::event::Severity::Info, message: "x".repeat(bytes) };
+        assert!(tenant.admits(0, &log(60)) && tenant.admits(1, &log(40)));
+        assert!(!tenant.admits(0, &log(1)), "all its plugins have put out as much as they may");
+        tenant.next_interval(Duration::from_secs(1));
+        assert!(!tenant.admits(0, &log(101)));
+        assert!(tenant.admits(0, &log(100)));
+    }
+
+    #[test]
+    fn so_many_counters_are_kept() {
+        let mut tenant = tenant("output = \"1MiB\", series = 3, cpu = \"1% cpu\"");
+        assert!(["a", "b"].iter().all(|name| tenant.admits(0, &counter(name))));
+        assert!(tenant.admits(1, &counter("a")), "another plugin's is another one");
+        assert!(!tenant.admits(0, &counter("c")) && !tenant.admits(1, &counter("b")));
+        assert!(tenant.admits(0, &counter("a")), "what there is goes on");
+        let gauge =
+            Output::Metric { name: "g".to_owned(), labels: Vec::new(), value: MetricValue::Gauge(1.0) };
+        assert!(tenant.admits(0, &gauge), "what is not kept takes no place");
+        tenant.forget(1);
+        assert!(tenant.admits(0, &counter("c")));
+    }
+
+    #[test]
+    fn who_used_more_than_its_share_waits_until_that_is_made_up_for() {
+        let second = Duration::from_secs(1);
+        let mut tenant = tenant("cpu = \"10% cpu\"");
+        tenant.save_up(second);
+        // What ten intervals may save up, and the share of three more.
+        tenant.used(1_300_000_000);
+        assert!(tenant.has_to_wait());
+        assert!(!tenant.next_interval(second) && !tenant.next_interval(second));
+        assert!(tenant.next_interval(second), "at zero it may go on");
+        for _ in 0..100 {
+            tenant.next_interval(second);
+        }
+        tenant.used(1_000_000_000);
+        assert!(!tenant.has_to_wait(), "ten intervals' share, and no more");
+        tenant.used(1);
+        assert!(tenant.has_to_wait());
+    }
+
+    #[test]
+    fn what_is_asked_for_now_is_compiled_at_a_pace() {
+        let tenant = tenant("cpu = \"10% cpu\"");
+        assert_eq!(tenant.compiler_share(Origin::Asked), Some(100_000));
+        for origin in [Origin::Waited(1), Origin::RestoredTables, Origin::Restored, Origin::RestoredWaiting] {
+            assert_eq!(tenant.compiler_share(origin), None);
+        }
+    }
+
+    #[test]
+    fn the_operator_has_all_that_there_is() {
+        let mut operator = TenantState::new(None);
+        assert_eq!(operator.compiler_share(Origin::Asked), None);
+        operator.used(u64::MAX);
+        assert!(!operator.has_to_wait() && operator.next_interval(Duration::from_secs(1)));
+        assert!((0..1000).all(|number| operator.admits(0, &counter(&number.to_string()))));
+    }
 }

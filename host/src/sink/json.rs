@@ -9,7 +9,7 @@ use super::rows::{Key, KeyValue, Measure, Rows};
 use super::{Out, Sink, time};
 use crate::error::{Error, Kind, Result};
 use crate::escape::{escape, guard};
-use crate::event::{Event, Label, MetricValue, Output, Totals, nanoseconds};
+use crate::event::{Event, Label, MetricValue, Output, Totals, Why, nanoseconds};
 use crate::snapshot::{Coverage, Snapshot};
 
 /// Raised when a line changes in a way that a reader of the last one would notice.
@@ -107,7 +107,7 @@ enum Line<'a> {
     Detached {
         table: Shown<'a>,
         interval: u64,
-        reason: &'static str,
+        reason: Why,
         message: Shown<'a>,
     },
     End {
@@ -127,10 +127,10 @@ fn line<'a>(event: &Event<'a>) -> Result<Line<'a>> {
             Line::Start { at: time(at), tables: tables.collect::<Result<_>>()? }
         }
         Event::Snapshot(snapshot) => snapshot_line(snapshot)?,
-        Event::Detached { table, interval, message } => Line::Detached {
+        Event::Detached { table, interval, why, message } => Line::Detached {
             table: Shown(table.as_bytes()),
             interval,
-            reason: "budget",
+            reason: why,
             message: Shown(message.as_bytes()),
         },
         Event::Plugin { plugin, interval, output } => {

@@ -1,239 +1,305 @@
-//! What is known of programs' and libraries' files: the functions at places in them.
-//!
-//! Whoever runs a program can have written its file, and can write it while it is read. So a file is
-//!
-//! - opened with the care that [`super::open`] takes;
-//! - copied once, and read by a process that has no privileges and nothing else, the symbolizer. What it says is kept
-//!   here, so that it is started only when there is something new to ask, and then for all files at once;
-//! - not followed to other files. Those under /usr/lib/debug are found here, by the build ID or debug link that
-//!   the symbolizer reads, and are believed, being the administrator's;
-//! - asked for no longer than the caller has time, and no more once it was waited for in vain for long, or ended the
-//!   process again and again. Files that have answered before are asked before those that have not, so that they do not
-//!   wait for one that is made to be waited for.
+//! One program's or library's file: its copy, what a symbolizer is asked about it, and what was learnt.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs::File;
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path};
 use std::time::{Duration, Instant};
 
-use super::open::{Key, open};
-use super::process::{Mapping, Which};
 use crate::escape::escape;
-use crate::memfd;
-use crate::sandbox::{Links, Lost, SYMBOLIZE_PLACES, Symbolizer, Symbolizers};
+use crate::file::State;
+use crate::memfd::Copy;
+use crate::sandbox::{Links, Lost, SYMBOLIZE_PLACES, Symbolizer};
 
 /// A file that is larger is not looked into.
-pub(super) const FILE_BYTES: u64 = 256 << 20;
-/// Bytes of all copies that are kept; the one that was not needed for longest goes first.
-const FILES_BYTES: u64 = 512 << 20;
-/// Their number, those that are no programs included.
-const FILES: usize = 256;
-/// A file that is made to take for ever: how long it may be waited for in vain, all waits together.
+pub(super) const FILE_BYTES: u64 = 384 << 20;
+/// A file that is made to take for ever: how long it may be waited for in vain until it answers. After that it is looked
+/// whether an answer has come, and no more.
 const FILE_TIME: Duration = Duration::from_secs(5);
-/// A file that ends its symbolizer whenever it is asked: how often it may. The process may have been ended by
+/// One that answers now and then: the same, all waits together.
+const FILE_TIMES: Duration = Duration::from_secs(60);
+/// The same: how long a symbolizer may be at work on one answer, waited for or not.
+const WORK_TIME: Duration = Duration::from_secs(20);
+/// A file that ends its symbolizer whenever it is asked, or never answers: how often. The process may have been ended by
 /// somebody else, too.
 const FILE_ENDS: u32 = 3;
-/// Files that end their symbolizers one after the other: symbolizers that are started for what is asked at once.
-const STARTS: u32 = 4;
 /// Code without end, all of it under names that fill what is shown: bytes of names that are kept, and what keeps them.
-const NAMES_BYTES: usize = 64 << 20;
+pub(super) const NAMES_BYTES: usize = 64 << 20;
 /// What a name, or a place without any, takes beside its text.
 const NAME_OVERHEAD: usize = 64;
 /// A debug file whose checksum takes too long to be worth it.
 const DEBUG_BYTES: u64 = 1 << 30;
-const DEBUG_DIRECTORY: &str = "/usr/lib/debug";
 
-/// Places in files.
-pub(super) type Wanted = HashMap<Key, BTreeSet<u64>>;
-
-#[derive(Debug, Default)]
-pub(super) struct Files {
-    known: HashMap<Key, Entry>,
-    /// What [`NAMES_BYTES`] bounds.
-    names_bytes: usize,
-    clock: u64,
-    symbolizers: Symbolizers,
+#[derive(Debug)]
+pub(super) struct Entry {
+    source: Source,
+    path: Vec<u8>,
+    pub(super) bytes: u64,
+    /// By place, what was inlined before what it was inlined into.
+    pub(super) names: HashMap<u64, Vec<String>>,
+    /// It has answered.
+    answers: bool,
+    /// How long it was waited for in vain since it last answered.
+    pub(super) spent: Duration,
+    /// How long it was at all.
+    spent_ever: Duration,
+    /// What copying it took.
+    copying: Duration,
+    ends: u32,
+    pub(super) used: u64,
 }
 
 #[derive(Debug)]
-struct Entry {
-    /// None if it cannot be looked into, or is not to be again.
-    copy: Option<OwnedFd>,
-    path: Vec<u8>,
-    bytes: u64,
-    /// By place, what was inlined before what it was inlined into.
-    names: HashMap<u64, Vec<String>>,
-    /// It has answered.
-    answers: bool,
-    spent: Duration,
-    ends: u32,
-    used: u64,
+enum Source {
+    Copying(Copy),
+    Copied(OwnedFd),
+    TooLarge,
+    /// It cannot be looked into, or is not to be again.
+    Nothing,
 }
 
-impl Files {
-    /// Finds out which file is mapped there, and copies it if it is not known. None if it is not to be looked into.
-    pub(super) fn find(&mut self, pid: u32, mapping: &mut Mapping) -> io::Result<Option<Key>> {
-        let key = match &mapping.file {
-            Which::Refused => return Ok(None),
-            Which::Known(key) if self.known.contains_key(key) => key.clone(),
-            Which::Known(_) | Which::Unasked => {
-                mapping.file = Which::Refused;
-                let (file, key) = open(pid, &mapping.addresses)?;
-                if !self.known.contains_key(&key) {
-                    self.load(&key, file, &mapping.path);
-                }
-                mapping.file = Which::Known(key.clone());
-                key
-            }
-        };
-        self.clock += 1;
-        if let Some(entry) = self.known.get_mut(&key) {
-            entry.used = self.clock;
-        }
-        Ok(Some(key))
+/// A symbolizer that is asked about a file.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) key: State,
+    symbolizer: Symbolizer,
+    /// When what is awaited was asked.
+    begun: Instant,
+    awaited: Awaited,
+    /// What is yet to be asked.
+    places: Vec<u64>,
+}
+
+#[derive(Debug)]
+enum Awaited {
+    Nothing,
+    Links,
+    /// At these places.
+    Functions(Vec<u64>),
+}
+
+impl Asked {
+    pub(super) fn new(key: State, symbolizer: Symbolizer, places: Vec<u64>) -> Self {
+        Self { key, symbolizer, begun: Instant::now(), awaited: Awaited::Nothing, places }
     }
 
-    /// The functions at a place, what was inlined before what it was inlined into. Empty if there is no name for it,
-    /// or none was learnt.
-    pub(super) fn names(&self, key: &Key, place: u64) -> &[String] {
-        self.known.get(key).and_then(|entry| entry.names.get(&place)).map(Vec::as_slice).unwrap_or_default()
+    /// What else is to be asked, of what was not asked yet.
+    pub(super) fn want(&mut self, mut places: Vec<u64>) {
+        if let Awaited::Functions(awaited) = &self.awaited {
+            places.retain(|place| !awaited.contains(place));
+        }
+        self.places = places;
     }
 
-    fn load(&mut self, key: &Key, file: File, path: &[u8]) {
-        let bytes = key.size;
-        if bytes <= FILE_BYTES {
-            let kept = |known: &HashMap<Key, Entry>| known.values().map(|entry| entry.bytes).sum::<u64>();
-            while self.known.len() >= FILES || kept(&self.known) + bytes > FILES_BYTES {
-                let oldest = self.known.iter().min_by_key(|(_, entry)| entry.used);
-                let Some(oldest) = oldest.map(|(key, _)| key.clone()) else { break };
-                if let Some(entry) = self.known.remove(&oldest) {
-                    self.names_bytes -= entry.names.values().map(|names| bytes_of(names)).sum::<usize>();
-                }
-            }
-        }
-        let copy = memfd::sealed_copy("weir-symbols", file, FILE_BYTES).ok();
-        let entry = Entry {
-            bytes: if copy.is_some() { bytes } else { 0 },
-            copy,
-            path: path.to_vec(),
-            names: HashMap::new(),
-            answers: false,
-            spent: Duration::ZERO,
-            ends: 0,
-            used: self.clock,
-        };
-        self.known.insert(key.clone(), entry);
+    /// Whether it has been at work for long enough.
+    pub(super) fn is_over(&self) -> bool {
+        self.begun.elapsed() > WORK_TIME
     }
 
-    /// Asks for the functions at places that are not known, for as long as there is time. Or else says why some were not
-    /// found out; then they will be asked for again.
-    pub(super) fn learn(&mut self, wanted: Wanted, until: Instant) -> Result<(), String> {
-        if self.names_bytes > NAMES_BYTES / 2 {
-            self.names_bytes = 0;
-            self.known.values_mut().for_each(|entry| entry.names = HashMap::new());
-        }
-        let mut asked = Vec::new();
-        for (key, places) in wanted {
-            let Some(entry) = self.known.get(&key).filter(|entry| entry.copy.is_some()) else { continue };
-            let unknown = places.into_iter().filter(|place| !entry.names.contains_key(place));
-            let unknown: Vec<u64> = unknown.collect();
-            if !unknown.is_empty() {
-                asked.push(((!entry.answers, entry.spent), key, unknown));
-            }
-        }
-        asked.sort_by_key(|(order, ..)| *order);
-        let mut problem = Ok(());
-        let (mut running, mut starts) = (None, 0);
-        for (_, key, places) in asked {
-            let Some(entry) = self.known.get_mut(&key) else { continue };
-            let begun = Instant::now();
-            let symbolizer = match &mut running {
-                _ if begun >= until => return problem.and(Err(entry.nameless(&Lost::Slow))),
-                Some(symbolizer) => symbolizer,
-                None if starts == STARTS => break,
-                none => {
-                    starts += 1;
-                    none.insert(self.symbolizers.start().map_err(|lost| entry.nameless(&lost))?)
-                }
-            };
-            let asked =
-                entry.ask(symbolizer, &mut self.names_bytes, &places, Path::new(DEBUG_DIRECTORY), until);
-            if let Err(lost) = asked {
-                running = None;
-                entry.has_lost(&lost, begun.elapsed());
-                problem = problem.and(Err(entry.nameless(&lost)));
-                if let Lost::Unfit(_) = lost {
-                    break;
-                }
-            }
-        }
-        problem
+    /// The symbolizer, which has answered everything.
+    pub(super) fn over(self) -> Symbolizer {
+        self.symbolizer
     }
 }
 
 impl Entry {
-    /// After an answer that did not come, which took so long.
-    fn has_lost(&mut self, lost: &Lost, took: Duration) {
-        match lost {
-            Lost::Slow => self.spent += took,
-            Lost::Ended(_) | Lost::Garbage => self.ends += 1,
-            // That was not this file, or not it alone.
-            Lost::Full | Lost::Unfit(_) => {}
+    /// Of a file that is open, and of that state.
+    pub(super) fn new(key: &State, file: File, path: &[u8]) -> Self {
+        let source = if key.size > FILE_BYTES {
+            Source::TooLarge
+        } else {
+            // One that has grown since is another file.
+            Copy::begin("weir-symbols", file, key.size).map_or(Source::Nothing, Source::Copying)
+        };
+        let mut entry = Self {
+            source,
+            bytes: 0,
+            path: path.to_vec(),
+            names: HashMap::new(),
+            answers: false,
+            spent: Duration::ZERO,
+            spent_ever: Duration::ZERO,
+            copying: Duration::ZERO,
+            ends: 0,
+            used: 0,
+        };
+        if entry.can_be_asked() {
+            entry.bytes = key.size;
         }
-        if self.spent > FILE_TIME || self.ends == FILE_ENDS {
-            self.give_up();
+        entry
+    }
+
+    pub(super) fn can_be_asked(&self) -> bool {
+        matches!(self.source, Source::Copying(_) | Source::Copied(_))
+    }
+
+    /// Whether an answer is not waited for any more.
+    pub(super) fn is_slow(&self) -> bool {
+        self.left().is_zero()
+    }
+
+    /// How long it may still be waited for.
+    fn left(&self) -> Duration {
+        FILE_TIME.saturating_sub(self.spent).min(FILE_TIMES.saturating_sub(self.spent_ever))
+    }
+
+    /// Whether functions at a place may have names that were not learnt yet.
+    pub(super) fn waits(&self, place: u64) -> bool {
+        self.can_be_asked() && !self.names.contains_key(&place)
+    }
+
+    pub(super) fn is_copying(&self) -> bool {
+        matches!(self.source, Source::Copying(_))
+    }
+
+    /// What comes first is asked first: files that have answered, and then those that have cost the least.
+    pub(super) fn order(&self) -> (bool, Duration) {
+        (!self.answers, self.spent + self.copying)
+    }
+
+    /// Copies the file, as far as there is time. Whether it is done; then the entry may not be one to be asked any more.
+    pub(super) fn copy(&mut self, until: Instant) -> bool {
+        let Source::Copying(copy) = &mut self.source else { return true };
+        let begun = Instant::now();
+        let done = copy.go_on(until);
+        self.copying += begun.elapsed();
+        match done {
+            Ok(false) => return false,
+            Ok(true) => {
+                if let Source::Copying(copy) = std::mem::replace(&mut self.source, Source::Nothing)
+                    && let Ok(copy) = copy.seal()
+                {
+                    self.source = Source::Copied(copy);
+                    return true;
+                }
+            }
+            Err(_) => {}
         }
+        self.give_up();
+        true
     }
 
     fn give_up(&mut self) {
-        self.copy = None;
+        self.source = Source::Nothing;
         self.bytes = 0;
     }
 
-    /// Keeps the functions at these places.
-    fn ask(
+    /// After an answer that did not come, for which was waited so long, and on which the symbolizer is no longer at work
+    /// if that is over.
+    fn has_lost(&mut self, lost: &Lost, waited: Duration, over: bool) {
+        match lost {
+            Lost::Slow => {
+                self.spent += waited;
+                self.spent_ever += waited;
+                self.ends += u32::from(over);
+            }
+            Lost::Ended(_) | Lost::Garbage => self.ends += 1,
+            // Of other files, they are forgotten before it is asked again.
+            Lost::Full if self.names_bytes() > NAMES_BYTES / 2 => self.give_up(),
+            Lost::Full | Lost::Unfit(_) => {}
+        }
+        if self.ends >= FILE_ENDS {
+            self.give_up();
+        }
+    }
+
+    /// What its names take.
+    pub(super) fn names_bytes(&self) -> usize {
+        self.names.values().map(|names| bytes_of(names)).sum()
+    }
+
+    /// Asks a symbolizer, and keeps what it says, for as long as there is time. After [`Lost::Slow`] it can be gone on
+    /// with, unless it [`Asked::is_over`].
+    pub(super) fn ask(
         &mut self,
-        symbolizer: &mut Symbolizer,
+        asked: &mut Asked,
         names_bytes: &mut usize,
-        places: &[u64],
         installed: &Path,
         until: Instant,
     ) -> Result<(), Lost> {
-        let Some(copy) = &self.copy else { return Ok(()) };
-        let Some(links) = symbolizer.file(copy.as_fd(), until)? else {
-            self.give_up();
-            return Ok(());
-        };
-        if let Some((file, checksum)) =
-            debug_file(installed, &links, Path::new(OsStr::from_bytes(&self.path)))
-        {
-            symbolizer.debug_file(file.as_fd(), checksum, until)?;
+        let begun = Instant::now();
+        let until = until.min(begun + self.left());
+        let answered = self.go_on(asked, names_bytes, installed, until);
+        if let Err(lost) = &answered {
+            self.has_lost(lost, begun.elapsed(), asked.is_over());
         }
-        for places in places.chunks(SYMBOLIZE_PLACES) {
-            for (place, names) in places.iter().zip(symbolizer.functions(places, until)?) {
-                *names_bytes += bytes_of(&names);
-                self.names.insert(*place, names);
+        answered
+    }
+
+    fn go_on(
+        &mut self,
+        asked: &mut Asked,
+        names_bytes: &mut usize,
+        installed: &Path,
+        until: Instant,
+    ) -> Result<(), Lost> {
+        let symbolizer = &mut asked.symbolizer;
+        loop {
+            match &asked.awaited {
+                Awaited::Nothing => {
+                    let Source::Copied(copy) = &self.source else { return Ok(()) };
+                    symbolizer.file(copy.as_fd(), until)?;
+                    asked.awaited = Awaited::Links;
+                    continue;
+                }
+                Awaited::Links => {
+                    let Some(links) = symbolizer.links(until)? else {
+                        self.give_up();
+                        return Ok(());
+                    };
+                    let path = Path::new(OsStr::from_bytes(&self.path));
+                    if let Some((file, checksum)) = debug_file(installed, &links, path) {
+                        symbolizer.debug_file(file.as_fd(), checksum, until)?;
+                    }
+                }
+                Awaited::Functions(places) => {
+                    let functions = symbolizer.functions(places.len(), until)?;
+                    for (place, names) in places.iter().zip(functions) {
+                        *names_bytes += bytes_of(&names);
+                        self.names.insert(*place, names);
+                    }
+                    (self.answers, self.spent) = (true, Duration::ZERO);
+                    if *names_bytes > NAMES_BYTES {
+                        return Err(Lost::Full);
+                    }
+                }
             }
-            self.answers = true;
-            if *names_bytes > NAMES_BYTES {
-                return Err(Lost::Full);
+            asked.begun = Instant::now();
+            let places = asked.places.split_off(asked.places.len().saturating_sub(SYMBOLIZE_PLACES));
+            if !places.is_empty() {
+                symbolizer.ask(&places, until)?;
+            }
+            let is_answered = places.is_empty();
+            asked.awaited = Awaited::Functions(places);
+            if is_answered {
+                return Ok(());
             }
         }
-        Ok(())
+    }
+
+    /// Why it is not looked into, if something could be done about it.
+    pub(super) fn problem(&self) -> Result<(), String> {
+        match self.source {
+            Source::TooLarge => {
+                let large =
+                    format!("it is larger than {} MiB; strip it of debug information", FILE_BYTES >> 20);
+                Err(self.nameless(&large))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Says why functions of this file have no names.
-    fn nameless(&self, lost: &Lost) -> String {
-        format!("functions of {} have no names: {lost}", escape(&self.path))
+    pub(super) fn nameless(&self, why: &dyn fmt::Display) -> String {
+        format!("functions of {} have no names: {why}", escape(&self.path))
     }
 }
 
-fn bytes_of(names: &[String]) -> usize {
+pub(super) fn bytes_of(names: &[String]) -> usize {
     NAME_OVERHEAD + names.iter().map(|name| NAME_OVERHEAD + name.len()).sum::<usize>()
 }
 
@@ -265,36 +331,37 @@ fn regular(path: &Path) -> Option<File> {
 }
 
 #[cfg(test)]
-mod tests {
+impl Entry {
+    /// Of a file of these bytes.
+    pub(super) fn of_test(bytes: &[u8]) -> Self {
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, bytes).unwrap();
+        std::io::Seek::rewind(&mut file).unwrap();
+        let key = State::of(&file).unwrap();
+        Self::new(&key, file, b"/usr/bin/program")
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
     use std::io::Write;
     use std::process::Command;
 
     use object::{Object, ObjectSegment};
 
     use super::*;
+    use crate::sandbox::Symbolizers;
 
     /// Asks for one place in a file of these bytes.
     fn ask(bytes: &[u8], installed: &Path, place: u64) -> Result<Vec<String>, Lost> {
-        let mut entry = entry(bytes);
-        let mut symbolizer = Symbolizers::default().start().unwrap();
-        entry.ask(&mut symbolizer, &mut 0, &[place], installed, later())?;
+        let mut entry = Entry::of_test(bytes);
+        assert!(entry.copy(later()));
+        let mut asked = Asked::new(State::of_test(0), Symbolizers::default().start().unwrap(), vec![place]);
+        entry.ask(&mut asked, &mut 0, installed, later())?;
         Ok(entry.names.remove(&place).unwrap_or_default())
     }
 
-    fn entry(bytes: &[u8]) -> Entry {
-        Entry {
-            copy: Some(memfd::sealed("test", bytes).unwrap()),
-            path: b"/usr/bin/program".to_vec(),
-            bytes: bytes.len() as u64,
-            names: HashMap::new(),
-            answers: false,
-            spent: Duration::ZERO,
-            ends: 0,
-            used: 0,
-        }
-    }
-
-    fn later() -> Instant {
+    pub(in super::super) fn later() -> Instant {
         Instant::now() + Duration::from_secs(60)
     }
 
@@ -307,7 +374,7 @@ mod tests {
     }
 
     /// A program of one function, `code`, with `inlined` in it, and a section of this name and content beside it.
-    fn program(section: &str, content: &[u8]) -> Vec<u8> {
+    pub(in super::super) fn program(section: &str, content: &[u8]) -> Vec<u8> {
         let directory = tempfile::tempdir().unwrap();
         let [source, extra, made] =
             ["source.c", "content", "program"].map(|name| directory.path().join(name));
@@ -327,7 +394,7 @@ mod tests {
     }
 
     /// Where the function is in the file.
-    fn place(bytes: &[u8]) -> u64 {
+    pub(in super::super) fn place(bytes: &[u8]) -> u64 {
         let parsed = object::File::parse(bytes).unwrap();
         let entry = parsed.entry();
         parsed
@@ -442,65 +509,42 @@ mod tests {
         }
     }
 
-    /// Files of these bytes, and one place in each.
-    fn files<const N: usize>(bytes: [&[u8]; N], place: u64) -> (Files, [Key; N], Wanted) {
-        let mut files = Files::default();
-        let keys = std::array::from_fn(|number| Key::of_test(number as u64));
-        for (key, bytes) in keys.iter().zip(bytes) {
-            files.known.insert(key.clone(), entry(bytes));
-        }
-        let wanted = keys.iter().map(|key| (key.clone(), BTreeSet::from([place]))).collect();
-        (files, keys, wanted)
-    }
-
     #[test]
-    fn what_was_learnt_is_kept_and_the_rest_asked_for_when_there_is_time() {
-        let bytes = program(".other", b"content");
-        let place = place(&bytes);
-        let (mut files, [first, second], wanted) = files([&bytes, b"no program"], place);
-        let reason = files.learn(wanted.clone(), Instant::now()).unwrap_err();
-        assert!(reason.starts_with("functions of /usr/bin/program have no names: "), "{reason}");
-        assert!(files.names(&first, place).is_empty());
-        files.learn(wanted.clone(), later()).unwrap();
-        assert_eq!(files.names(&first, place), ["inlined", "code"]);
-        assert!(files.names(&second, place).is_empty() && files.known[&second].copy.is_none());
-        // Nothing is new, so there is nothing to have no time for.
-        files.learn(wanted, Instant::now()).unwrap();
-    }
-
-    #[test]
-    fn what_is_waited_for_in_vain_is_given_up() {
-        let given_up_after = |lost: &[(Lost, Duration)]| {
-            let mut entry = entry(b"");
-            lost.iter().position(|(lost, took)| {
-                entry.has_lost(lost, *took);
-                entry.copy.is_none()
+    fn what_keeps_a_symbolizer_at_work_again_and_again_is_given_up() {
+        let second = Duration::from_secs(1);
+        let given_up_after = |lost: &[(Lost, bool)]| {
+            let mut entry = Entry::of_test(b"");
+            lost.iter().position(|(lost, over)| {
+                entry.has_lost(lost, second, *over);
+                !entry.can_be_asked()
             })
         };
-        let half = FILE_TIME / 2;
-        let slow = || (Lost::Slow, half);
-        let ended = || (Lost::Ended(String::new()), half);
-        assert_eq!(given_up_after(&[slow(), slow(), slow(), slow()]), Some(2));
-        assert_eq!(given_up_after(&[ended(), (Lost::Garbage, half), slow(), ended(), ended()]), Some(3));
-        let others = [Lost::Full, Lost::Unfit(String::new())].map(|lost| (lost, 2 * FILE_TIME));
+        let ended = || Lost::Ended(String::new());
+        let all = [(ended(), false), (Lost::Garbage, false), (Lost::Slow, false), (Lost::Slow, true)];
+        assert_eq!(given_up_after(&all), Some(3));
+        let slow = [(); 30].map(|()| (Lost::Slow, false));
+        assert_eq!(given_up_after(&slow), None);
+        let mut full = Entry::of_test(b"");
+        let long = || vec!["x".repeat(NAMES_BYTES / 4)];
+        full.names = HashMap::from([(1, long()), (2, long())]);
+        full.has_lost(&Lost::Full, second, false);
+        assert!(!full.can_be_asked(), "half of all are its own");
+        let others = [(); 9].map(|()| (Lost::Full, true));
         assert_eq!(given_up_after(&others), None);
-    }
 
-    #[test]
-    fn names_without_end_are_not_kept() {
-        let bytes = program(".other", b"content");
-        let place = place(&bytes);
-        let (mut files, [first], wanted) = files([&bytes], place);
-        files.learn(wanted.clone(), later()).unwrap();
-        let bytes = files.names_bytes;
-        assert_eq!(bytes, 3 * NAME_OVERHEAD + "inlined".len() + "code".len());
-        // As if others had filled it.
-        files.names_bytes = NAMES_BYTES;
-        files.learn(wanted, later()).unwrap();
-        assert_eq!((files.names_bytes, files.names(&first, place).len()), (bytes, 2));
-        let entry = files.known.get_mut(&first).unwrap();
-        let mut symbolizer = Symbolizers::default().start().unwrap();
-        let full = entry.ask(&mut symbolizer, &mut NAMES_BYTES.clone(), &[place], nowhere(), later());
-        assert!(matches!(full, Err(Lost::Full)));
+        let mut entry = Entry::of_test(b"");
+        (0..5).for_each(|_| {
+            assert!(!entry.is_slow());
+            entry.has_lost(&Lost::Slow, second, false);
+        });
+        assert!(entry.is_slow());
+        // It has answered, again and again.
+        (0..55).for_each(|_| {
+            entry.spent = Duration::ZERO;
+            assert!(!entry.is_slow());
+            entry.has_lost(&Lost::Slow, second, false);
+        });
+        entry.spent = Duration::ZERO;
+        assert!(entry.is_slow());
     }
 }

@@ -9,17 +9,18 @@
 //! - A place in the kernel has the name that /proc/kallsyms gives it. No image of the kernel is read, so functions
 //!   that were inlined into it are not seen.
 //! - A place in a process has the name that its file, or the debug file installed for that, gives it, and a frame for
-//!   each function that was inlined there. The file is read by a process without privileges, see [`file`]. Code that no file has (just-in-time compilers') is `[unknown]`, and
+//!   each function that was inlined there. The file is read by a process without privileges, see [`files`]. Code that no file has (just-in-time compilers') is `[unknown]`, and
 //!   so is all of a process that has ended: its mappings are gone with it.
 //! - Without a name for it, the place is `[file]` or `[kernel module]`.
 //!
 //! A stack of the kernel's that is not known yet costs 8 us, ten frames deep and optimised, on a machine with 2 CPUs, and
 //! the first 50 ms, for it reads /proc/kallsyms. Those of processes are looked up together, because each time a symbolizer
 //! is started and reads the files anew, which takes 350 ms where there are 230 MB of debug information. The test `what_a_new_stack_costs` prints what they take. What they may take
-//! at most is the caller's time, and in [`file`] and [`process`]. Whoever has many stacks keeps the texts.
+//! at most is the caller's time, and in [`file`], [`files`] and [`process`]. Whoever has many stacks keeps the texts.
 
 mod demangle;
 mod file;
+mod files;
 mod kallsyms;
 mod open;
 mod process;
@@ -27,12 +28,13 @@ mod text;
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::file::State;
 pub(crate) use demangle::demangle;
-use file::{Files, Wanted};
+use files::{Files, Wanted};
 use kallsyms::Kallsyms;
-use open::Key;
 use process::{Mapping, Processes};
 pub(crate) use text::{FRAMES, NAME_BYTES};
 use text::{Folded, Frame};
@@ -80,70 +82,81 @@ impl Symbols {
         folded.finish()
     }
 
-    /// Stacks of processes, each innermost address first, up to the first that is 0. A process is named as this
-    /// process sees it, and is the thread group's leader. What cannot be found out until then has no name.
-    pub(crate) fn user(&mut self, stacks: &[(u32, Vec<u64>)], until: Instant) -> Vec<String> {
-        let mut modules = Vec::new();
-        let mut placed = vec![Vec::new(); stacks.len()];
-        let mut by_process: Vec<usize> = (0..stacks.len()).collect();
-        by_process.sort_by_key(|stack| stacks[*stack].0);
-        for of_process in by_process.chunk_by(|a, b| stacks[*a].0 == stacks[*b].0) {
-            let pid = stacks[of_process[0]].0;
-            let process = match self.processes.get(pid) {
-                Ok(process) => process,
-                Err(error) => {
-                    report(&mut self.problem, &error, "/proc/PID/maps", "CAP_SYS_PTRACE");
-                    for stack in of_process {
-                        placed[*stack] = places(&stacks[*stack].1).map(|_| None).collect();
-                    }
-                    continue;
-                }
-            };
-            // By where they begin.
-            let mut known = HashMap::new();
-            for stack in of_process {
-                placed[*stack] = places(&stacks[*stack].1)
-                    .map(|address| {
-                        let mapping = process.find(address)?;
-                        let module = *known.entry(mapping.addresses.start).or_insert_with(|| {
-                            modules.push(Module::new(
-                                mapping,
-                                pid,
-                                &mut self.files,
-                                &mut self.problem,
-                                until,
-                            ));
-                            modules.len() - 1
-                        });
-                        let place = (address - mapping.addresses.start).saturating_add(mapping.offset);
-                        Some((module, place))
-                    })
-                    .collect();
-            }
-        }
+    /// The texts of stacks of processes. What cannot be found out until then has no name; [`Symbols::waits`] tells
+    /// whether it is worth to ask again.
+    pub(crate) fn user(&mut self, stacks: &mut [Stack], until: Instant) -> Vec<String> {
+        self.files.next_closing();
+        let files = stacks.iter().flat_map(Stack::places).filter_map(|(module, _)| module.file.as_ref());
+        files.for_each(|file| self.files.keep(file));
+        self.place(stacks, until);
         let mut wanted = Wanted::new();
-        for (module, place) in placed.iter().flatten().flatten() {
-            if let Some(file) = &modules[*module].file {
+        for (module, place) in stacks.iter().flat_map(Stack::places) {
+            if let Some(file) = &module.file {
                 match wanted.get_mut(file) {
-                    Some(places) => drop(places.insert(*place)),
-                    None => drop(wanted.insert(file.clone(), BTreeSet::from([*place]))),
+                    Some(places) => drop(places.insert(place)),
+                    None => drop(wanted.insert(file.clone(), BTreeSet::from([place]))),
                 }
             }
         }
         if let Err(reason) = self.files.learn(wanted, until) {
             self.problem.get_or_insert(reason);
         }
-        placed.iter().map(|places| self.fold(&modules, places)).collect()
+        stacks.iter().map(|stack| self.fold(stack)).collect()
     }
 
-    fn fold(&self, modules: &[Module], places: &[Option<(usize, u64)>]) -> String {
+    /// Whether a stack that has a text can have more names in another one, later.
+    pub(crate) fn waits(&self, stack: &Stack) -> bool {
+        let waits = |(module, place): (&Module, u64)| {
+            module.file.as_ref().is_some_and(|file| self.files.waits(file, place))
+        };
+        stack.places().any(waits)
+    }
+
+    /// Finds out where in which files addresses are, which is done once: soon the process may have ended, or run another
+    /// program.
+    fn place(&mut self, stacks: &mut [Stack], until: Instant) {
+        let mut new: Vec<(u32, &mut Stack)> = Vec::new();
+        for stack in stacks {
+            if let Stack::Addresses(pid, _) = stack {
+                new.push((*pid, stack));
+            }
+        }
+        new.sort_by_key(|(pid, _)| *pid);
+        for of_process in new.chunk_by_mut(|a, b| a.0 == b.0) {
+            let Some((pid, _)) = of_process.first() else { continue };
+            let pid = *pid;
+            let mut process = match self.processes.get(pid) {
+                Ok(process) => Some(process),
+                Err(error) => {
+                    report(&mut self.problem, &error, "/proc/PID/maps", "CAP_SYS_PTRACE");
+                    None
+                }
+            };
+            // By where they begin.
+            let mut known: HashMap<u64, Arc<Module>> = HashMap::new();
+            for (_, stack) in of_process {
+                let Stack::Addresses(_, addresses) = &**stack else { continue };
+                let mut find = |address: u64| {
+                    let mapping = process.as_mut()?.find(address)?;
+                    let (begin, offset) = (mapping.addresses.start, mapping.offset);
+                    let module = known.entry(begin).or_insert_with(|| {
+                        Arc::new(Module::new(mapping, pid, &mut self.files, &mut self.problem, until))
+                    });
+                    Some((module.clone(), (address - begin).saturating_add(offset)))
+                };
+                **stack = Stack::Placed(places(addresses).map(&mut find).collect());
+            }
+        }
+    }
+
+    fn fold(&self, stack: &Stack) -> String {
         let mut folded = Folded::default();
+        let Stack::Placed(places) = stack else { return folded.finish() };
         for place in places {
             let Some((module, place)) = place else {
                 folded.push(Frame::Unknown);
                 continue;
             };
-            let module = &modules[*module];
             let names = module.file.as_ref().map_or(&[][..], |file| self.files.names(file, *place));
             if names.is_empty() {
                 folded.push(Frame::Module(&module.name));
@@ -154,11 +167,32 @@ impl Symbols {
     }
 }
 
+/// A stack of a process's.
+#[derive(Debug)]
+pub(crate) enum Stack {
+    /// Of the process, named as this process sees it, being the thread group's leader: innermost address first, up to
+    /// the first that is 0.
+    Addresses(u32, Vec<u64>),
+    /// Where those are in files, as far as they are in any.
+    Placed(Vec<Option<(Arc<Module>, u64)>>),
+}
+
+impl Stack {
+    fn places(&self) -> impl Iterator<Item = (&Module, u64)> {
+        let places = match self {
+            Self::Addresses(..) => &[][..],
+            Self::Placed(places) => places,
+        };
+        places.iter().flatten().map(|(module, place)| (&**module, *place))
+    }
+}
+
 /// A file's code in a process.
-struct Module {
+#[derive(Debug)]
+pub(crate) struct Module {
     name: Vec<u8>,
     /// None if it is not to be looked into.
-    file: Option<Key>,
+    file: Option<State>,
 }
 
 impl Module {
@@ -169,7 +203,7 @@ impl Module {
         problem: &mut Option<String>,
         until: Instant,
     ) -> Self {
-        // Finding it may have to copy it.
+        // There may be many.
         let file = if Instant::now() < until { files.find(pid, mapping) } else { Ok(None) };
         let file = file.unwrap_or_else(|error| {
             report(problem, &error, "/proc/PID/map_files", "CAP_CHECKPOINT_RESTORE");

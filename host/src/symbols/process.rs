@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
 use std::ops::Range;
 
-use super::open::Key;
+use crate::file::State;
 
 /// Processes whose mappings are kept parsed.
 const PROCESSES: usize = 64;
@@ -29,7 +29,7 @@ pub(super) struct Mapping {
 #[derive(Clone, Debug)]
 pub(super) enum Which {
     Unasked,
-    Known(Key),
+    Known(State),
     /// It cannot or is not to be read.
     Refused,
 }

@@ -48,7 +48,7 @@ fn allowed(symbols: &Symbols) -> bool {
 /// One stack.
 fn user(symbols: &mut Symbols, pid: u32, addresses: &[u64]) -> String {
     let until = Instant::now() + Duration::from_secs(60);
-    symbols.user(&[(pid, addresses.to_vec())], until).remove(0)
+    symbols.user(&mut [Stack::Addresses(pid, addresses.to_vec())], until).remove(0)
 }
 
 fn here() -> u32 {
@@ -100,8 +100,9 @@ fn outer_function(n: u64) -> u64 {
 fn an_inlined_function_is_a_frame_of_its_own() {
     let mut symbols = Symbols::default();
     let begin = black_box(outer_function as fn(u64) -> u64) as usize as u64;
-    let stacks: Vec<_> = (begin..begin + 128).map(|place| (here(), vec![place])).collect();
-    let texts = symbols.user(&stacks, Instant::now() + Duration::from_secs(60));
+    let mut stacks: Vec<_> =
+        (begin..begin + 128).map(|place| Stack::Addresses(here(), vec![place])).collect();
+    let texts = symbols.user(&mut stacks, Instant::now() + Duration::from_secs(60));
     if allowed(&symbols) {
         let nested = |text: &&String| {
             text.split_once(';').is_some_and(|(outer, inner)| {
@@ -169,7 +170,8 @@ fn many_stacks_are_as_each_alone() {
     let alone: Vec<String> =
         stacks.iter().map(|(pid, addresses)| user(&mut Symbols::default(), *pid, addresses)).collect();
     let mut symbols = Symbols::default();
-    assert_eq!(symbols.user(&stacks, Instant::now() + Duration::from_secs(60)), alone);
+    let mut stacks = stacks.map(|(pid, addresses)| Stack::Addresses(pid, addresses));
+    assert_eq!(symbols.user(&mut stacks, Instant::now() + Duration::from_secs(60)), alone);
     assert_eq!(alone[1..3], ["[unknown]", ""]);
     if allowed(&symbols) {
         assert!(alone[0].ends_with("first_function"), "{alone:?}");
@@ -179,11 +181,30 @@ fn many_stacks_are_as_each_alone() {
 #[test]
 fn without_time_a_place_has_the_name_of_its_file() {
     let mut symbols = Symbols::default();
-    let text = symbols.user(&[(here(), functions()[..1].to_vec())], Instant::now());
+    let mut stacks = [Stack::Addresses(here(), functions()[..1].to_vec())];
+    let text = symbols.user(&mut stacks, Instant::now());
     let program = std::env::current_exe().unwrap();
     if !symbols.problem().is_some_and(|problem| problem.contains("cannot read")) {
         assert_eq!(text, [format!("[{}]", program.file_name().unwrap().to_str().unwrap())]);
     }
+}
+
+#[test]
+fn names_that_were_late_come_when_it_is_asked_again() {
+    let mut symbols = Symbols::default();
+    // Its file is found, and there is no time to read it.
+    let mut stacks = [Stack::Addresses(here(), functions()[..1].to_vec())];
+    symbols.place(&mut stacks, Instant::now() + Duration::from_secs(60));
+    let early = symbols.user(&mut stacks, Instant::now());
+    if symbols.problem().is_some_and(|problem| problem.contains("cannot read")) {
+        return;
+    }
+    assert!(early[0].starts_with('['), "{early:?}");
+    assert!(symbols.waits(&stacks[0]));
+    // What the process does meanwhile is not looked at.
+    symbols.processes = Processes::default();
+    let later = symbols.user(&mut stacks, Instant::now() + Duration::from_secs(60));
+    assert!(later[0].ends_with("first_function") && !symbols.waits(&stacks[0]), "{later:?}");
 }
 
 #[test]
@@ -236,16 +257,18 @@ fn what_a_new_stack_costs() {
     println!("kernel: the first {first:?}, median of {} others {:.1} us", times.len(), median(times));
 
     let begin = functions()[0] & !0xfff;
-    let stacks: Vec<(u32, Vec<u64>)> =
-        (0..201).map(|n| (here(), (0..10).map(|m| begin + (n * 10 + m) * 97).collect())).collect();
+    let mut stacks: Vec<Stack> = (0..201)
+        .map(|n| Stack::Addresses(here(), (0..10).map(|m| begin + (n * 10 + m) * 97).collect()))
+        .collect();
     let mut symbols = Symbols::default();
     let until = Instant::now() + Duration::from_secs(60);
-    for (what, stacks) in
-        [("the first", &stacks[..1]), ("another", &stacks[1..2]), ("199 more", &stacks[2..])]
-    {
+    let mut rest = &mut stacks[..];
+    for (what, count) in [("the first", 1), ("another", 1), ("199 more", 199)] {
+        let (stacks, after) = rest.split_at_mut(count);
+        rest = after;
         let begun = Instant::now();
         black_box(symbols.user(stacks, until));
         println!("process: {what} {:?}", begun.elapsed());
     }
-    println!("process: {:?}", symbols.user(&stacks[7..8], until));
+    println!("process: {:?}", symbols.user(&mut stacks[7..8], until));
 }

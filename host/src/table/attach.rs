@@ -1,7 +1,8 @@
 //! Points to which a program can be attached.
 
 use std::fmt;
-use std::path::PathBuf;
+
+use super::Program;
 
 /// A point in the kernel, or in a program, to which a program can be attached. It prints as it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -17,10 +18,10 @@ pub enum Attach {
     /// `fentry:function` and `fexit:function`.
     Function { function: String, at_return: bool },
     /// `uprobe:path:symbol[+offset]` and `uretprobe:path:symbol`, in all processes or in one.
-    Uprobe { binary: PathBuf, symbol: String, offset: u64, at_return: bool, pid: Option<u32> },
+    Uprobe { program: Program, symbol: String, offset: u64, at_return: bool, pid: Option<u32> },
     /// `usdt:path:provider:name`, at one of its places.
     Usdt {
-        binary: PathBuf,
+        program: Program,
         provider: String,
         name: String,
         offset: u64,
@@ -65,12 +66,12 @@ impl fmt::Display for Attach {
             Self::Function { function, at_return } => {
                 write!(f, "{}:{function}", if *at_return { "fexit" } else { "fentry" })
             }
-            Self::Uprobe { binary, symbol, at_return, .. } => {
+            Self::Uprobe { program, symbol, at_return, .. } => {
                 let kind = if *at_return { "uretprobe" } else { "uprobe" };
-                write!(f, "{kind}:{}:{symbol}", binary.display())
+                write!(f, "{kind}:{}:{symbol}", program.path().display())
             }
-            Self::Usdt { binary, provider, name, .. } => {
-                write!(f, "usdt:{}:{provider}:{name}", binary.display())
+            Self::Usdt { program, provider, name, .. } => {
+                write!(f, "usdt:{}:{provider}:{name}", program.path().display())
             }
             Self::Profile(period) => write!(f, "profile:{period}"),
             Self::Interval(period) => write!(f, "interval:{period}"),

@@ -2,12 +2,14 @@
 //! measure. The kernel side and the snapshot's schema are both made from it.
 
 mod attach;
+mod program;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use attach::{Attach, PerfEvent, Period};
+pub use program::Program;
 pub use value::{
     Access, Arithmetic, Builtin, Comparison, Condition, Load, Memory, Text, TextComparison, Value,
 };
@@ -170,6 +172,8 @@ pub struct TableSpec {
     pub include_self: bool,
     /// What its programs may take of one CPU, in millionths.
     pub budget: Option<u32>,
+    /// Its filters begin with a tenant's scope: what its programs take for others' events is not charged to it.
+    pub scoped: bool,
 }
 
 impl TableSpec {

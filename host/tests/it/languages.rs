@@ -4,22 +4,28 @@
 //! on a recording that has every type of column, empty tables, overflow, intervals that are missing, hostile texts, and
 //! 100,000 rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
 use serde_json::Value as Json;
 use weir::recording::Recorder;
 use weir::snapshot::{Coverage, Interval, Snapshot};
 use weir::table::{KeyKind, MeasureKind, TableSpec};
 
-use crate::command::{plugins, repository};
+use crate::command::plugins;
 use crate::samples::*;
 
 const LANGUAGES: [&str; 7] = ["rust", "c", "go", "javascript", "typescript", "python", "zig"];
 /// What tally can be asked for that has the same answer everywhere.
-const MODES: [&str; 5] = ["all", "columns", "questions", "state", "unknown"];
+const MODES: [&str; 6] = ["all", "columns", "questions", "histograms", "state", "unknown"];
+/// What becomes of what a plugin should not do, and the fault's reason.
+const FAULTS: [(&str, &str); 4] =
+    [("fail", "failed"), ("trap", "trap"), ("loop", "deadline"), ("memory", "memory")];
+/// Where it is another one: an exception of Python's is one of the plugin's own failures, with a message.
+const OTHER_FAULTS: [(&str, &str, &str); 1] = [("trap", "python", "failed")];
 
 /// Every type of column.
 fn all() -> TableSpec {
@@ -60,13 +66,22 @@ fn one() -> TableSpec {
     table("one", &[], &[("events", MeasureKind::Count, false, "")])
 }
 
+/// Whose keys can be mistaken for each other.
+fn pairs() -> TableSpec {
+    table(
+        "pairs",
+        &[("a", KeyKind::Text(16)), ("b", KeyKind::Text(16))],
+        &[("calls", MeasureKind::Count, false, "")],
+    )
+}
+
 /// Without a number to rank by.
 fn nothing() -> TableSpec {
     table("nothing", &[("comm", KeyKind::Text(16))], &[("least", MeasureKind::Min, true, "")])
 }
 
 /// Texts that are not text: control characters, escapes, what is no UTF-8, and what is only nearly.
-const HOSTILE: [&[u8]; 12] = [
+const HOSTILE: [&[u8]; 16] = [
     b"",
     b"a\\b",
     b"\x1b[2J\x07\n\t",
@@ -79,7 +94,16 @@ const HOSTILE: [&[u8]; 12] = [
     b"{\"a\": [1, \"</script>\"]}",
     b"\xf0\x9f\x98\x80\x80ok",
     b"all",
+    // Where C's strings end.
+    b"a\0b",
+    b"a\0c",
+    b"\0",
+    b"a\\x00b",
 ];
+
+/// Each joined by a space, or by what stands between quotes, is another one.
+const PAIRS: [[&str; 2]; 6] =
+    [["a b", "c"], ["a", "b c"], ["a\" b=\"b", "c"], ["a", "b\" b=\"c"], ["a\\", "b"], ["a\\\" b=\"", "b"]];
 
 fn all_rows() -> Vec<Row> {
     let row = |at: usize, comm: &[u8]| {
@@ -108,6 +132,14 @@ fn all_rows() -> Vec<Row> {
     rows
 }
 
+fn pair_rows() -> Vec<Row> {
+    let row = |at: usize, pair: &[&str; 2]| {
+        let keys = pair.iter().map(|key| text(key)).collect();
+        (Some(keys), vec![Value::Number(at as i128 + 1)])
+    };
+    PAIRS.iter().enumerate().map(|(at, pair)| row(at, pair)).collect()
+}
+
 fn big_rows(count: u64) -> Vec<Row> {
     // Numbers without an order, from the constants of Knuth's MMIX.
     let mut state = 1u64;
@@ -128,8 +160,8 @@ fn big_rows(count: u64) -> Vec<Row> {
 
 /// The recording.
 fn record(path: &Path) {
-    let tables = [all(), big(), one(), nothing()];
-    let snapshots = |interval: Interval, coverages: [Coverage; 4], rows: [Vec<Row>; 4]| -> Vec<Snapshot> {
+    let tables = [all(), big(), one(), nothing(), pairs()];
+    let snapshots = |interval: Interval, coverages: [Coverage; 5], rows: [Vec<Row>; 5]| -> Vec<Snapshot> {
         let parts = tables.iter().zip(coverages).zip(rows);
         parts.map(|((table, coverage), rows)| snapshot(table, interval, coverage, &rows)).collect()
     };
@@ -140,36 +172,36 @@ fn record(path: &Path) {
     let intervals = [
         snapshots(
             interval(0, false),
-            [lossy, coverage(100_000), coverage(7), coverage(1)],
-            [all_rows(), big_rows(100_000), vec![events(7)], vec![least]],
+            [lossy, coverage(100_000), coverage(7), coverage(1), coverage(21)],
+            [all_rows(), big_rows(100_000), vec![events(7)], vec![least], pair_rows()],
         ),
-        snapshots(interval(1, false), [coverage(0); 4], Default::default()),
+        snapshots(interval(1, false), [coverage(0); 5], Default::default()),
         // The second is missing.
         snapshots(
             interval(3, true),
-            [unsure, coverage(10), coverage(1), coverage(0)],
-            [all_rows()[..2].to_vec(), big_rows(10), vec![events(1)], Vec::new()],
+            [unsure, coverage(10), coverage(1), coverage(0), coverage(0)],
+            [all_rows()[..2].to_vec(), big_rows(10), vec![events(1)], Vec::new(), Vec::new()],
         ),
     ];
     put_run(&mut Recorder::new(path).unwrap(), &tables, &intervals);
 }
 
-/// A configuration that runs each plugin in each mode, whose names are `PLUGIN-LANGUAGE-MODE`.
-fn configuration(languages: &[&str]) -> String {
+/// A configuration that runs a plugin of each language in each mode, whose names are `PLUGIN-LANGUAGE-MODE`.
+fn configuration(plugin: &str, modes: &[&str], limits: &str) -> String {
     let mut text = String::new();
-    for language in languages {
-        for (plugin, modes) in [("first", &["default"][..]), ("tally", &MODES[..])] {
-            for mode in modes {
-                let component = plugins().join(format!("conformance/{plugin}-{language}.wasm"));
-                let options = if plugin == "tally" { format!("mode = \"{mode}\"") } else { String::new() };
-                writeln!(
-                    text,
-                    "[plugins.{plugin}-{language}-{mode}]\ncomponent = {:?}\noptions = {{ {options} }}\n\
-                     limits = {{ memory = \"512MiB\", deadline = \"30s\" }}",
-                    component.display().to_string()
-                )
-                .unwrap();
-            }
+    for language in LANGUAGES {
+        for mode in modes {
+            let component = plugins().join(format!("conformance/{plugin}-{language}.wasm"));
+            // All that `first` shows of a table, not its three biggest keys.
+            let options =
+                if plugin == "tally" { format!("mode = \"{mode}\"") } else { "limit = 100".to_owned() };
+            writeln!(
+                text,
+                "[plugins.{plugin}-{language}-{mode}]\ncomponent = {:?}\noptions = {{ {options} }}\n\
+                 limits = {{ {limits} }}",
+                component.display().to_string()
+            )
+            .unwrap();
         }
     }
     text
@@ -196,13 +228,24 @@ fn replayed(recording: &Path, config: &Path) -> BTreeMap<String, Vec<String>> {
     outputs
 }
 
-#[test]
-fn all_languages_say_the_same() {
+/// What all of them put out, in one replay: half of them take many seconds to compile.
+static OUTPUTS: LazyLock<BTreeMap<String, Vec<String>>> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     let (recording, config) = (folder.path().join("x.weir"), folder.path().join("weir.toml"));
     record(&recording);
-    std::fs::write(&config, configuration(&LANGUAGES)).unwrap();
-    let outputs = replayed(&recording, &config);
+    let limits = "memory = \"512MiB\", deadline = \"30s\"";
+    // Enough to begin with what cannot end.
+    let small = "memory = \"128MiB\", deadline = \"200ms\"";
+    let text = configuration("tally", &MODES, limits)
+        + &configuration("tally", &FAULTS.map(|(mode, ..)| mode), small)
+        + &configuration("first", &["default"], limits);
+    std::fs::write(&config, text).unwrap();
+    replayed(&recording, &config)
+});
+
+#[test]
+fn all_languages_say_the_same() {
+    let outputs = &*OUTPUTS;
     let of = |plugin: &str, language: &str, mode: &str| -> &[String] {
         outputs.get(&format!("{plugin}-{language}-{mode}")).map_or(&[], Vec::as_slice)
     };
@@ -224,7 +267,7 @@ fn all_languages_say_the_same() {
     }
     assert!(different.is_empty(), "{}", different.join("\n"));
     // That all are the same would hold of plugins that say nothing.
-    assert_eq!(rust("tally", "all").len(), 4 * 3);
+    assert_eq!(rust("tally", "all").len(), 5 * 3);
     // Columns that were pulled, and questions, come to the same.
     let code =
         |lines: &[String]| lines.iter().map(|line| line.replace("columns", "questions")).collect::<Vec<_>>();
@@ -235,50 +278,88 @@ fn all_languages_say_the_same() {
         .filter_map(|line| serde_json::from_str::<Json>(line).ok()?["title"].as_str().map(str::to_owned))
         .collect();
     // The escapes of a title are the plugin's, and then the JSON lines'.
-    assert_eq!(titles[0], r"all 1: x 0 0".replace("x 0 0", &titles[0]["all 1: ".len()..]));
-    assert!(titles.iter().any(|title| title.starts_with("big 1: worker/")), "{titles:?}");
+    assert_eq!(
+        titles[..2],
+        [r#"all 1: comm="" pid=0 ret=0"#, r#"all 2: comm="a\\\\x00b" pid=15000 ret=-10"#]
+    );
+    // Different keys look different.
+    let keys = |table: &'static str| {
+        let keys = titles.iter().filter_map(move |title| title.strip_prefix(table)?.split_once(": "));
+        keys.map(|(_, key)| key.split(" pid=").next().unwrap()).collect::<BTreeSet<&str>>()
+    };
+    assert_eq!(keys("pairs ").len(), PAIRS.len(), "{titles:?}");
+    assert_eq!(keys("all ").len(), HOSTILE.len(), "{titles:?}");
+    assert!(titles.iter().any(|title| title.starts_with("big 1: comm=\"worker/")), "{titles:?}");
     assert!(titles.iter().any(|title| title == "one 1: all"), "{titles:?}");
     let interval = |at: usize| {
         let line: Json = serde_json::from_str(&rust("tally", "all")[at]).unwrap();
         line["fields"]["interval"].as_str().unwrap().to_owned()
     };
     assert_eq!(interval(0), "0 1795341600.000000000 false 0");
-    assert_eq!(interval(8), "3 1795341603.000000000 true 1", "one interval is missing");
+    assert_eq!(interval(10), "3 1795341603.000000000 true 1", "one interval is missing");
+    // Quantiles that a plugin takes are those that the host gives. Some values have no bucket.
+    let histograms: Vec<Json> =
+        rust("tally", "histograms").iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(histograms.len(), 2 * 3);
+    for report in &histograms {
+        assert_eq!(report["fields"]["quantiles"], report["fields"]["asked"], "{report}");
+    }
+    let bound = f64::to_bits(-5.0);
+    let quantiles = histograms[1]["fields"]["quantiles"].as_str().unwrap();
+    assert!(quantiles.contains(&format!("{bound:016x}")), "{quantiles}");
 }
 
-/// What was built against an older version of the interface runs on this one, and says what it said.
 #[test]
-fn what_was_built_before_runs_as_it_did() {
-    let repository = repository("").canonicalize().unwrap();
-    let expected = std::fs::read_to_string(repository.join("plugin-sdk/first.jsonl")).unwrap();
+fn what_goes_wrong_has_the_same_reason() {
+    for (mode, reason) in FAULTS {
+        for language in LANGUAGES {
+            let other = OTHER_FAULTS.iter().find(|(at, of, _)| (*at, *of) == (mode, language));
+            let expected = other.map_or(reason, |(_, _, reason)| reason);
+            let lines = &OUTPUTS[&format!("tally-{language}-{mode}")];
+            let lines = lines.iter().map(|line| serde_json::from_str::<Json>(line).unwrap());
+            let faults: Vec<Json> = lines.filter(|line| line["type"] == "fault").collect();
+            // One in each interval, whatever was the end of the one before.
+            let reasons: Vec<&Json> = faults.iter().map(|fault| &fault["reason"]).collect();
+            assert_eq!(reasons, [expected; 3], "{mode} in {language}: {faults:?}");
+        }
+    }
+}
+
+/// What Go's library asks of WASI is answered from the interval, the same in every replay.
+#[test]
+fn go_has_the_interval_for_a_clock() {
     let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().join("weir.toml");
-    let (mut text, mut names) = (String::new(), Vec::new());
-    for entry in std::fs::read_dir(repository.join("tests/compatibility")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "wasm") {
-            let name = path.file_stem().unwrap().to_str().unwrap().replace('.', "_");
-            writeln!(text, "[plugins.{name}]\ncomponent = {:?}", path.display().to_string()).unwrap();
-            names.push(name);
-        }
-    }
-    std::fs::write(&config, text).unwrap();
-    let outputs = replayed(&repository.join("plugins/demo.weir"), &config);
-    let said = |name: &String| -> Vec<String> {
-        // Without what a whole run has beside it.
-        let lines = outputs.get(name).map_or(&[][..], Vec::as_slice).iter();
-        lines.map(|line| line.replacen("\"schema\":1,", "", 1)).collect()
-    };
-    assert!(names.len() >= 4, "{names:?}");
-    for name in names {
-        let said = said(&name);
-        if name.starts_with("first-") {
-            assert_eq!(said, expected.lines().collect::<Vec<_>>(), "{name}");
-        } else {
-            assert!(
-                said.len() >= 16 && said.iter().all(|line| line.contains("\"code\":\"tally\"")),
-                "{said:?}"
-            );
-        }
-    }
+    let (recording, config) = (folder.path().join("x.weir"), folder.path().join("weir.toml"));
+    let component = plugins().join("conformance/tally-go.wasm");
+    std::fs::write(
+        &config,
+        format!("[plugins.go]\ncomponent = {component:?}\noptions = {{ mode = \"wasi\" }}\n"),
+    )
+    .unwrap();
+    let rows = [(Some(vec![text("cat")]), vec![Value::Number(1)])];
+    let intervals = [interval(0, false), interval(7, true)];
+    let intervals = intervals.map(|at| vec![snapshot(&opens(), at, coverage(1), &rows)]);
+    put_run(&mut Recorder::new(&recording).unwrap(), &[opens()], &intervals);
+    let said = replayed(&recording, &config);
+    assert_eq!(said, replayed(&recording, &config));
+    let lines: Vec<Json> = said["go"].iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<(&str, &str)> = lines
+        .iter()
+        .map(|line| (line["level"].as_str().unwrap(), line["message"].as_str().unwrap()))
+        .collect();
+    let [first, second] = [0, 1].map(|interval| &told[interval * told.len() / 2..][..told.len() / 2]);
+    assert_eq!(first[0], ("debug", "began 2026-11-22T10:00:00Z slept 1h0m0s"));
+    assert_eq!(second[0], ("debug", "began 2026-11-22T10:00:07Z slept 1h0m0s"));
+    assert!(first[1].1.starts_with("random ") && first[1] != second[1], "{told:?}");
+    let long = "x".repeat(4096);
+    let rest = [
+        ("debug", "0 arguments 0 variables file: true"),
+        ("debug", "a line in pieces"),
+        ("debug", "and another"),
+        ("warning", "not "),
+        ("warning", " UTF-8"),
+        ("debug", &long),
+        ("debug", "without an end"),
+    ];
+    assert_eq!((&first[2..], &second[2..]), (&rest[..], &rest[..]));
 }

@@ -6,11 +6,14 @@
 mod author;
 mod cli;
 mod command;
+mod compatibility;
 mod json;
 mod languages;
 mod live;
+mod plugins;
 mod policy;
 mod probes;
+mod project;
 mod readers;
 mod recorded;
 mod recording;

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::command::said;
+
 const POLICY: &str = r#"
 [tenants.admins]
 users = ["root"]
@@ -40,11 +42,31 @@ show = { n = "count()" }
 component = "top.wasm"
 "#;
 
+/// A component, as far as anybody looks who does not compile it.
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+/// What a plugin asks for, whoever runs it.
+const MANIFEST: &str = r#"
+name = "asks"
+version = "1.0.0"
+limits = { memory = "2GiB", deadline = "2s" }
+
+[tables.samples]
+on = "profile:hz:5000"
+keys = 200000
+by = { cpu = "cpu" }
+show = { n = "count()" }
+"#;
+
 /// The exit code, and what goes to standard output and to standard error.
 fn test(arguments: &[&str]) -> (Option<i32>, String, String) {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("policy.toml"), POLICY).unwrap();
     fs::write(folder.path().join("weir.toml"), CONFIG).unwrap();
+    fs::write(folder.path().join("top.wasm"), COMPONENT).unwrap();
+    fs::write(folder.path().join("plugin.toml"), MANIFEST).unwrap();
+    let pack = ["plugin", "pack", "top.wasm", "--manifest", "plugin.toml", "-o", "asks.wasm"];
+    assert_eq!(said(&crate::command::weir(folder.path(), &pack)).1, "");
     let output = weir(folder.path(), arguments);
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
@@ -58,6 +80,18 @@ fn weir(folder: &Path, arguments: &[&str]) -> std::process::Output {
         .stdin(Stdio::null())
         .output()
         .unwrap()
+}
+
+/// What a job takes of the disk is the component's bytes and some more.
+fn without_bytes(answer: &str) -> String {
+    let line = |line: &str| match line.strip_prefix("  disk: ").and_then(|rest| rest.split_once("B, ")) {
+        Some((bytes, rest)) => {
+            assert!(bytes.parse::<usize>().unwrap() >= COMPONENT.len(), "{line}");
+            format!("  disk: …, {rest}\n")
+        }
+        None => format!("{line}\n"),
+    };
+    answer.lines().map(line).collect()
 }
 
 const DEVELOPERS: &str = "\
@@ -112,9 +146,9 @@ weir.toml is granted
 fn all_that_is_too_much_is_said() {
     let (code, answer, errors) = test(&["--as", "4000000", "-c", "weir.toml"]);
     assert_eq!(code, Some(77));
-    assert_eq!(errors, "error: 13 things are too much for tenant `developers`\n");
+    assert_eq!(errors, "error: 17 things are too much for tenant `developers`\n");
     assert_eq!(
-        answer.strip_prefix(DEVELOPERS).unwrap(),
+        without_bytes(answer.strip_prefix(DEVELOPERS).unwrap()),
         "\
 weir.toml is refused
   context: table `stacks`: profile:hz:99 can be in the context of another task
@@ -130,8 +164,46 @@ weir.toml is refused
   deadline: plugin `top`: 100ms for a call, and granted: 0ns
   plugins: 1, and granted: 0
   memory: 64MiB, and granted: 0B
+  output: 1B, and granted: 0B
+  cpu: 0.0001% cpu, and granted: 0% cpu
+  disk: …, and granted: 0B
+  unsigned: plugin `top`: it has no signature
 "
     );
+}
+
+#[test]
+fn what_a_plugin_asks_for_is_asked_for() {
+    let (code, answer, errors) = test(&["--as", "root", "--plugin", "asks.wasm"]);
+    assert_eq!((code, &*errors), (Some(77), "error: 4 things are too much for tenant `admins`\n"));
+    assert_eq!(
+        answer.lines().skip(16).collect::<Vec<_>>(),
+        [
+            "asks.wasm is refused",
+            "  rate: table `samples`: profile:hz:5000, and granted: 1000 samples a second",
+            "  rows: 200000, and granted: 100000",
+            "  deadline: plugin `asks`: 2s for a call, and granted: 1s",
+            "  memory: 2GiB, and granted: 1GiB",
+        ]
+    );
+    let (code, answer, _) = test(&["--as", "root", "-c", "weir.toml", "--plugin", "asks.wasm"]);
+    assert!(code == Some(77) && answer.contains("weir.toml is refused"), "both: {answer}");
+    let (code, _, errors) = test(&["--as", "root", "--plugin", "none.wasm"]);
+    assert!(code == Some(66) && errors.contains("cannot read none.wasm"), "{errors}");
+}
+
+#[test]
+fn what_is_kept_is_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = POLICY.replace("disk = \"1GiB\"", "disk = \"7B\"");
+    fs::write(folder.path().join("policy.toml"), policy).unwrap();
+    fs::write(folder.path().join("weir.toml"), CONFIG).unwrap();
+    fs::write(folder.path().join("top.wasm"), COMPONENT).unwrap();
+    let (answer, _, code) = said(&weir(folder.path(), &["--as", "root", "-c", "weir.toml"]));
+    assert_eq!(code, Some(77));
+    let answer = without_bytes(&answer);
+    let end = "weir.toml is refused\n  disk: …, and granted: 7B\n`weir run` keeps nothing on disk, and is granted\n";
+    assert!(answer.ends_with(end), "{answer}");
 }
 
 #[test]

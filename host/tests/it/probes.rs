@@ -29,6 +29,8 @@ fn patterns_fit_whole_names_or_any_part() {
 
 #[test]
 fn probes_in_programs_are_listed_for_one() {
+    // This program would not know what it was started for.
+    weir::sandbox::start_from(env!("CARGO_BIN_EXE_weir").into());
     let folder = tempfile::tempdir().unwrap();
     let kernel = recorded::kernel(folder.path());
     let program = std::env::current_exe().unwrap();

@@ -75,6 +75,7 @@ pub(crate) fn table(
         rows: 1000,
         include_self: false,
         budget: None,
+        scoped: false,
     }
 }
 
@@ -142,6 +143,10 @@ fn batch(table: &TableSpec, number: u64, rows: &[Row]) -> RecordBatch {
         if key.kind.is_text() {
             let mut builder = StringDictionaryBuilder::<UInt32Type>::new();
             cells.for_each(|cell| match cell {
+                // A stack is what the host has made of it.
+                Key::Text(bytes) if matches!(key.kind, KeyKind::KernelStack | KeyKind::UserStack) => {
+                    builder.append_value(str::from_utf8(bytes).unwrap());
+                }
                 Key::Text(bytes) => builder.append_value(escape(bytes)),
                 _ => builder.append_null(),
             });

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::Trial;
 use weir::error::Kind;
 use weir::event::Output;
-use weir::sandbox::{Limits, Plugin, Sandbox};
+use weir::sandbox::{Limits, Plugin, Room, Sandbox};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
@@ -254,21 +254,62 @@ fn many_times_beside_a_neighbour(program: &Program) {
     host.assert_descriptors(program.name);
 }
 
+/// How often what cannot start is started: each time it is compiled anew.
+const STARTS: u32 = 10;
+
 fn is_refused(program: &Program, parts: &[&str]) {
-    let plugin = program.plugin();
+    let (plugin, snapshot) = (program.plugin(), snapshot(1_000));
+    let room = Room { guest: plugin.limits.memory.max(64 << 20), code: 1 << 30 };
+    let mut sandbox = Sandbox::empty(room).unwrap();
+    let compiler = sandbox.compiler();
+    let neighbour = sandbox.add(compiler.compile(well_behaved()).unwrap()).unwrap();
+    assert_eq!(why_not_configured(&mut sandbox, neighbour), None);
     let mut warm = None;
-    for _ in 0..4 {
+    for times in 1..=STARTS {
         let began = Instant::now();
-        let error = Sandbox::start(vec![plugin.clone(), well_behaved()]).unwrap_err();
-        assert_eq!(error.kind, Kind::Data, "{error}");
-        let text = error.to_string();
-        assert!(text.starts_with(&format!("plugin {}: ", program.name)), "{text}");
+        let text = match compiler.compile(plugin.clone()) {
+            Err(error) => {
+                assert_eq!(error.kind, Kind::Data, "{error}");
+                let text = error.to_string();
+                assert!(text.starts_with(&format!("plugin {}: ", program.name)), "{text}");
+                text
+            }
+            Ok(compiled) => {
+                let number = sandbox.add(compiled).unwrap();
+                let why = why_not_configured(&mut sandbox, number).expect("it cannot be configured");
+                sandbox.remove(number);
+                format!("configure failed: {why}")
+            }
+        };
         for part in parts {
-            assert!(text.contains(part), "{part:?} is not in:\n{text}");
+            assert!(text.contains(part), "{part:?} is not in, the {times}th time:\n{text}");
         }
         // Compiling is most of it, and other programs run on this machine.
         assert!(began.elapsed() < Duration::from_secs(30), "{:?} for {}", began.elapsed(), program.name);
-        warm.get_or_insert_with(Host::now).assert_flat(program.name);
+        let answers = turn(&mut sandbox, u64::from(times), &snapshot);
+        assert_behaved(of(&answers, neighbour), 1_000, times);
+        drop(answers);
+        if times >= WARM {
+            warm.get_or_insert_with(Host::now).assert_flat(program.name);
+        }
+    }
+}
+
+/// Waits until a plugin was configured, or says why it could not be: the reason code, and what is known.
+fn why_not_configured(sandbox: &mut Sandbox, number: usize) -> Option<String> {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        let answers = sandbox.answers().unwrap();
+        if let Some(answer) = answers.into_iter().find(|answer| answer.configure && answer.plugin == number) {
+            return answer.outputs.into_iter().find_map(|output| match output {
+                Output::Fault { reason, message } => Some(format!("{reason}: {message}")),
+                _ => None,
+            });
+        }
+        assert!(Instant::now() < end, "it says nothing");
+        let timeout = rustix::event::Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+        let mut fds = [rustix::event::PollFd::new(&*sandbox, rustix::event::PollFlags::IN)];
+        rustix::event::poll(&mut fds, Some(&timeout)).unwrap();
     }
 }
 

@@ -76,6 +76,7 @@ pub(crate) fn table_schema() -> SchemaRef {
         rows: 1_000_000,
         include_self: false,
         budget: None,
+        scoped: false,
     })
 }
 

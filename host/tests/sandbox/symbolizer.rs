@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::Trial;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, Signal, kill_process};
-use weir::sandbox::{Lost, Symbolizer, Symbolizers};
+use weir::sandbox::{Links, Lost, Symbolizer, Symbolizers};
 
 use crate::host::Host;
 use crate::privileges;
@@ -71,10 +71,20 @@ fn start() -> Symbolizer {
     Symbolizers::default().start().unwrap()
 }
 
+fn links(symbolizer: &mut Symbolizer, bytes: &[u8], until: Instant) -> Result<Option<Links>, Lost> {
+    symbolizer.file(file(bytes).as_fd(), until)?;
+    symbolizer.links(until)
+}
+
+fn functions(symbolizer: &mut Symbolizer, places: &[u64], until: Instant) -> Result<Vec<Vec<String>>, Lost> {
+    symbolizer.ask(places, until)?;
+    symbolizer.functions(places.len(), until)
+}
+
 /// One that is at work by now.
 fn at_work() -> (Symbolizer, Pid) {
     let mut symbolizer = start();
-    assert_eq!(symbolizer.file(file(b"no program").as_fd(), later()).unwrap(), None);
+    assert_eq!(links(&mut symbolizer, b"no program", later()).unwrap(), None);
     let pid = Pid::from_raw(symbolizer.pid().unwrap().cast_signed()).unwrap();
     (symbolizer, pid)
 }
@@ -83,8 +93,8 @@ fn the_symbolizer_has_no_privileges() {
     let (mut symbolizer, pid) = at_work();
     privileges::assert_none(pid.as_raw_nonzero().get().cast_unsigned());
     let (bytes, place) = program();
-    symbolizer.file(file(&bytes).as_fd(), later()).unwrap().unwrap();
-    assert_eq!(symbolizer.functions(&[place, 0], later()).unwrap(), [vec!["inlined", "code"], vec![]]);
+    links(&mut symbolizer, &bytes, later()).unwrap().unwrap();
+    assert_eq!(functions(&mut symbolizer, &[place, 0], later()).unwrap(), [vec!["inlined", "code"], vec![]]);
     // The file is mapped and closed.
     privileges::assert_no_descriptors(pid.as_raw_nonzero().get().cast_unsigned());
 }
@@ -93,7 +103,7 @@ fn two_symbolizers_are_two_users() {
     let mut starts = [Symbolizers::default(), Symbolizers::default()];
     let uids = starts.each_mut().map(|starts| {
         let mut symbolizer = starts.start().unwrap();
-        symbolizer.file(file(b"no program").as_fd(), later()).unwrap();
+        links(&mut symbolizer, b"no program", later()).unwrap();
         privileges::user(symbolizer.pid().unwrap())
     });
     assert_eq!(uids[0] == uids[1], !rustix::process::geteuid().is_root(), "{uids:?}");
@@ -102,15 +112,15 @@ fn two_symbolizers_are_two_users() {
 fn a_symbolizer_that_is_killed_is_told_from_others() {
     let (mut symbolizer, pid) = at_work();
     kill_process(pid, Signal::KILL).unwrap();
-    let lost = symbolizer.file(file(b"no program").as_fd(), later()).unwrap_err();
-    assert_eq!(lost.to_string(), "looking them up ended with signal 9");
+    let lost = links(&mut symbolizer, b"no program", later()).unwrap_err();
+    assert_eq!(lost.to_string(), "reading it ended with signal 9");
 }
 
 fn a_symbolizer_that_is_stopped_is_not_waited_for() {
     let (mut symbolizer, pid) = at_work();
     kill_process(pid, Signal::STOP).unwrap();
     let begun = Instant::now();
-    let lost = symbolizer.file(file(b"no program").as_fd(), begun + Duration::from_millis(100)).unwrap_err();
+    let lost = links(&mut symbolizer, b"no program", begun + Duration::from_millis(100)).unwrap_err();
     assert!(matches!(lost, Lost::Slow), "{lost}");
     drop(symbolizer);
     assert!(begun.elapsed() < PATIENCE / 2);
@@ -187,8 +197,8 @@ fn hostile_programs_cost_their_names_only() {
             let mut symbolizer = running.take().unwrap_or_else(|| starts.start().unwrap());
             let until = Instant::now() + Duration::from_secs(2);
             let places: Vec<u64> = (0..32).map(|step| place.wrapping_add(step * 257)).collect();
-            let asked = symbolizer.file(file(bytes).as_fd(), until).and_then(|links| match links {
-                Some(_) => symbolizer.functions(&places, until).map(drop),
+            let asked = links(&mut symbolizer, bytes, until).and_then(|links| match links {
+                Some(_) => functions(&mut symbolizer, &places, until).map(drop),
                 None => Ok(()),
             });
             match asked {
@@ -199,8 +209,8 @@ fn hostile_programs_cost_their_names_only() {
         }
         // The process that read most of them still tells the truth, for what that is worth.
         let mut symbolizer = running.unwrap_or_else(|| starts.start().unwrap());
-        symbolizer.file(file(&program).as_fd(), later()).unwrap().unwrap();
-        assert_eq!(symbolizer.functions(&[place], later()).unwrap(), [["inlined", "code"]]);
+        links(&mut symbolizer, &program, later()).unwrap().unwrap();
+        assert_eq!(functions(&mut symbolizer, &[place], later()).unwrap(), [["inlined", "code"]]);
         ended
     };
     let ended = round(&mut starts);

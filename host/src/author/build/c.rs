@@ -57,6 +57,6 @@ pub(super) fn build(project: &Project) -> Result<Made> {
     clang.args(LINK).arg("-o").arg(&module);
     clang.args(files(&project.folder.join("src"), "c")?).args(files(&sdk, "c")?);
     clang.arg(bindings.join("plugin.c")).arg(bindings.join("plugin_component_type.o"));
-    tool::run(&mut clang)?;
+    tool::run(project, &mut clang)?;
     Ok(Made::Module { bytes: std::fs::read(module)?, adapter: None })
 }

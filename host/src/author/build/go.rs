@@ -32,7 +32,7 @@ pub(super) fn build(project: &Project) -> Result<Made> {
     }
     // The same folder elsewhere gives the same bytes.
     go.args(["build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o"]);
-    tool::run(go.arg(&built).arg("."))?;
+    tool::run(project, go.arg(&built).arg("."))?;
     let bytes = module::join(&std::fs::read(&built)?)
         .and_then(|bytes| bindings::embed(bytes, bindings::WORLD))
         .map_err(|error| Error::new(Kind::Data, format!("{}: {error:#}", built.display())))?;

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::super::lines::BUNDLE;
 use super::super::project::Project;
 use super::{Made, tool};
 use crate::error::{Error, Kind, Result};
@@ -21,21 +22,24 @@ pub(super) fn build(project: &Project) -> Result<Made> {
     if typed {
         let bindings = build.join("bindings");
         tool::run(
+            project,
             command("jco")?.arg("guest-types").arg(&wit).args(["-n", "plugin", "-q", "-o"]).arg(bindings),
         )?;
-        tool::run(command("tsc")?.args(["-p", "."]))?;
+        tool::run(project, command("tsc")?.args(["-p", "."]))?;
     }
-    let bundle = build.join("plugin.js");
+    let bundle = build.join(BUNDLE);
     let mut esbuild = command("esbuild")?;
     esbuild.arg(if typed { "src/plugin.ts" } else { "src/plugin.js" });
     esbuild.args(["--bundle", "--format=esm", "--target=es2023", "--external:weir:*", "--log-level=warning"]);
+    // For `weir plugin test` and `dev`, see `lines`; the component has nothing of it.
+    esbuild.arg("--sourcemap=external");
     esbuild.arg("--alias:weir-plugin=./build/sdk/index.ts");
-    tool::run(esbuild.arg(format!("--outfile={}", bundle.display())))?;
+    tool::run(project, esbuild.arg(format!("--outfile={}", bundle.display())))?;
     let component = build.join("raw.wasm");
     let mut componentize = command("jco")?;
     componentize.arg("componentize").arg(&bundle).arg("-w").arg(&wit);
     // Nothing of what a browser has that plugins do not.
-    tool::run(componentize.args(["-n", "plugin", "-d", "all", "-o"]).arg(&component))?;
+    tool::run(project, componentize.args(["-n", "plugin", "-d", "all", "-o"]).arg(&component))?;
     Ok(Made::Component(component))
 }
 

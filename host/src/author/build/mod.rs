@@ -13,6 +13,7 @@ mod zig;
 use std::path::PathBuf;
 
 use super::component;
+use super::files::Files;
 use super::project::{Project, part, write, write_file};
 use crate::cli::{read_component, say};
 use crate::error::Result;
@@ -28,10 +29,18 @@ enum Made {
     Component(PathBuf),
 }
 
+/// What a plugin was built from and what it then was, in the folder of what is generated.
+const BUILT_FROM: &str = "built-from";
+
 /// Builds a project, if anything has changed since it was built.
 pub(super) fn build(project: &Project) -> Result<PathBuf> {
     let plugin = project.plugin();
-    if is_fresh(project)? {
+    // A source that changes while it is built is as it was: it has changed when that is looked at next.
+    let mut from = project.sources()?;
+    let built_from = project.build().join(BUILT_FROM);
+    if std::fs::read_to_string(&built_from)
+        .is_ok_and(|kept| state(project, &from).is_ok_and(|now| now == kept))
+    {
         return Ok(plugin);
     }
     generate(project)?;
@@ -49,17 +58,19 @@ pub(super) fn build(project: &Project) -> Result<PathBuf> {
     };
     let packed = manifest::pack(&component, &project.manifest)?;
     write_file(&plugin, &packed)?;
-    // What is as it was has to be newer than its sources all the same.
-    std::fs::File::options().append(true).open(&plugin)?.set_modified(std::time::SystemTime::now())?;
+    from.after_tools(&project.sources()?);
+    write_file(&built_from, state(project, &from)?.as_bytes())?;
     say("built", &format_args!("{} ({} KiB)", plugin.display(), packed.len().div_ceil(1024)));
     Ok(plugin)
 }
 
-/// Nothing has changed since: no source, and not this program, which brings the SDK.
-fn is_fresh(project: &Project) -> Result<bool> {
-    let Ok(built) = project.plugin().metadata().and_then(|about| about.modified()) else { return Ok(false) };
-    let weir = std::env::current_exe()?.metadata()?.modified()?;
-    Ok(built > project.changed()? && built > weir)
+/// Sources and what was made of them, and this program, which brings the SDK: nothing is built again while these are as
+/// they were.
+fn state(project: &Project, sources: &Files) -> Result<String> {
+    let mut files = sources.clone();
+    files.add(&std::env::current_exe()?)?;
+    files.add(&project.plugin())?;
+    Ok(files.to_string())
 }
 
 /// Writes what this build of Weir brings: the interface, the SDK, and the bindings that are made from the interface.

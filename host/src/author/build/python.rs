@@ -28,11 +28,11 @@ pub(super) fn build(project: &Project) -> Result<Made> {
     let bindings = build.join("bindings");
     match std::fs::remove_dir_all(&bindings) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-        _ => tool::run(command("bindings").arg(&bindings))?,
+        _ => tool::run(project, command("bindings").arg(&bindings))?,
     }
     let component = build.join("raw.wasm");
     let mut componentize = command("componentize");
     componentize.args(["--stub-wasi", "weir.component", "-p", "src", "-p"]).arg(build.join("sdk"));
-    tool::run(componentize.arg("-o").arg(&component))?;
+    tool::run(project, componentize.arg("-o").arg(&component))?;
     Ok(Made::Component(component))
 }

@@ -1,8 +1,9 @@
 //! Other people's programs: finding them, and running them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::super::project::Project;
 use crate::cli::say;
 use crate::error::{Error, Kind, Result};
 
@@ -21,16 +22,28 @@ pub(super) struct Tool {
 impl Tool {
     /// The program that is there.
     pub(super) fn find(&self) -> Result<PathBuf> {
-        if let Some(named) = self.variable.and_then(std::env::var_os) {
-            return Ok(named.into());
+        if let Some(variable) = self.variable
+            && let Some(named) = std::env::var_os(variable)
+        {
+            let named = PathBuf::from(named);
+            return match self.runs(&named) {
+                true => Ok(named),
+                false => {
+                    let message = format!(
+                        "`{}`, which {variable} names, is not there, or cannot do it",
+                        named.display()
+                    );
+                    Err(Error::new(Kind::Unavailable, message).help(self.help))
+                }
+            };
         }
-        let found = self.names.iter().find(|name| self.runs(name));
+        let found = self.names.iter().find(|name| self.runs(Path::new(name)));
         found.map(PathBuf::from).ok_or_else(|| {
             Error::new(Kind::Unavailable, format!("`{}` is not there", self.names[0])).help(self.help)
         })
     }
 
-    fn runs(&self, name: &str) -> bool {
+    fn runs(&self, name: &Path) -> bool {
         let mut command = Command::new(name);
         command.args(self.probe).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.status().is_ok_and(|status| status.success())
@@ -38,21 +51,24 @@ impl Tool {
 }
 
 /// Runs a command that says what it does on standard error, for standard output is the answer's.
-pub(super) fn run(command: &mut Command) -> Result<()> {
-    run_into(command, std::io::stderr())
+pub(super) fn run(project: &Project, command: &mut Command) -> Result<()> {
+    run_into(project, command, std::io::stderr())
 }
 
 /// The same, its output going elsewhere.
-pub(super) fn run_into(command: &mut Command, output: impl Into<Stdio>) -> Result<()> {
-    let line = line(command);
-    say("run", &line);
-    let cannot = |why: String| Error::new(Kind::Unavailable, format!("cannot run `{line}`: {why}"));
-    let status =
-        command.stdin(Stdio::null()).stdout(output).status().map_err(|error| cannot(error.to_string()))?;
+pub(super) fn run_into(project: &Project, command: &mut Command, output: impl Into<Stdio>) -> Result<()> {
+    let program = Path::new(command.get_program());
+    let name = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
+    // Some of them are as long as a page.
+    say("run", &if project.verbose { line(command) } else { name.clone() });
+    let failed = |kind, why: String| Error::new(kind, format!("`{name}` {why}"));
+    let status = command.stdin(Stdio::null()).stdout(output).status();
+    let status = status.map_err(|error| failed(Kind::Unavailable, format!("cannot be run: {error}")))?;
     if status.success() {
         return Ok(());
     }
-    Err(Error::new(Kind::Data, format!("`{line}` failed ({status})")).help("what it says is above"))
+    let how = status.code().map_or_else(|| status.to_string(), |code| format!("exit {code}"));
+    Err(failed(Kind::Data, format!("failed ({how})")).help("what it says is above; -v shows the command"))
 }
 
 /// What a command says, which is short.

@@ -33,7 +33,7 @@ pub(super) fn build(project: &Project) -> Result<Made> {
     let mut translate = Command::new(&zig);
     // Its translator is compiled when it is first used, in a fraction of the time if that need not be optimised.
     translate.current_dir(&project.folder).env("ZIG_DEBUG_CMD", "1").arg("translate-c").args(TARGET);
-    tool::run_into(translate.arg(bindings.join("plugin.h")), File::create(&translated)?)?;
+    tool::run_into(project, translate.arg(bindings.join("plugin.h")), File::create(&translated)?)?;
 
     let mut compile = Command::new(&zig);
     compile.current_dir(&project.folder).arg("build-exe").args(TARGET);
@@ -44,7 +44,7 @@ pub(super) fn build(project: &Project) -> Result<Made> {
     compile.args(["--dep", "weir", "--dep", "plugin"]).arg(joined("-Mroot=", &sdk.join("root.zig")));
     compile.args(["--dep", "weir", "-Mplugin=src/plugin.zig"]);
     compile.args(["--dep", "bindings"]).arg(joined("-Mweir=", &sdk.join("weir.zig")));
-    tool::run(compile.arg(joined("-Mbindings=", &translated)))?;
+    tool::run(project, compile.arg(joined("-Mbindings=", &translated)))?;
     // Ten times what is left without it. The names of functions stay.
     let bytes = module::without_debug_info(&std::fs::read(&core)?)
         .map_err(|error| Error::new(Kind::Data, format!("{}: {error:#}", core.display())))?;

@@ -42,6 +42,14 @@ struct Request<'a> {
     body: Option<(&'a str, &'a [u8])>,
 }
 
+/// How somebody has logged in.
+enum Login {
+    /// With a password: what goes into `Authorization`.
+    Basic(String),
+    /// With a token, for which there are others that open something.
+    Identity(String),
+}
+
 impl<'a> Client<'a> {
     pub(super) fn new(of: &'a Reference, actions: &'static str) -> Result<Self> {
         let scheme = if of.is_local() { "http" } else { "https" };
@@ -53,8 +61,8 @@ impl<'a> Client<'a> {
         Ok(Self { agent, of, root, base, actions, authorization: None })
     }
 
-    pub(super) fn manifest(&mut self, accept: &str, most: u64) -> Result<Vec<u8>> {
-        let url = format!("{}/manifests/{}", self.base, self.of.wanted());
+    pub(super) fn manifest(&mut self, wanted: &str, accept: &str, most: u64) -> Result<Vec<u8>> {
+        let url = format!("{}/manifests/{wanted}", self.base);
         let response = self.send(&Request { method: "GET", url, accept: Some(accept), body: None })?;
         self.read(self.expect(response, StatusCode::OK)?, most)
     }
@@ -142,13 +150,17 @@ impl<'a> Client<'a> {
         })
     }
 
-    /// What the registry wants to see, by its challenge: <https://distribution.github.io/distribution/spec/auth/token/>.
+    /// What the registry wants to see, by its challenge: <https://distribution.github.io/distribution/spec/auth/token/>, and
+    /// for whoever logged in with a token in place of a password <https://distribution.github.io/distribution/spec/auth/oauth/>.
     fn authorize(&self, challenge: &str) -> Result<String> {
-        let basic = self.credentials();
+        let login = self.credentials();
         if let Some((kind, _)) = challenge.split_once(' ')
             && kind.eq_ignore_ascii_case("basic")
         {
-            return basic.ok_or_else(|| self.nobody());
+            return match login {
+                Some(Login::Basic(basic)) => Ok(basic),
+                _ => Err(self.nobody()),
+            };
         }
         let field = |name: &str| {
             let (_, rest) = challenge.split_once(&format!("{name}=\""))?;
@@ -159,36 +171,42 @@ impl<'a> Client<'a> {
             return Err(self.failed("it wants a password to be sent without encryption"));
         }
         let scope = format!("repository:{}:{}", self.of.repository, self.actions);
-        let mut request = self.agent.get(realm).query("scope", scope);
-        if let Some(service) = field("service") {
-            request = request.query("service", service);
-        }
-        if let Some(basic) = &basic {
-            request = request.header("authorization", basic);
-        }
-        let response = request.call().map_err(|error| self.failed(error))?;
+        let service = field("service").map(|service| ("service", service));
+        let scope = [("scope", &*scope)].into_iter().chain(service);
+        let response = match &login {
+            Some(Login::Identity(token)) => {
+                let grant =
+                    [("grant_type", "refresh_token"), ("client_id", "weir"), ("refresh_token", token)];
+                self.agent.post(realm).send_form(scope.chain(grant))
+            }
+            Some(Login::Basic(basic)) => {
+                self.agent.get(realm).query_pairs(scope).header("authorization", basic).call()
+            }
+            None => self.agent.get(realm).query_pairs(scope).call(),
+        };
+        let response = response.map_err(|error| self.failed(error))?;
         if response.status() != StatusCode::OK {
             return Err(self.nobody());
         }
+        // By either name, and from some by both.
         #[derive(Deserialize)]
         struct Token {
-            #[serde(alias = "access_token")]
-            token: String,
+            token: Option<String>,
+            access_token: Option<String>,
         }
-        let token = self.read(response, TOKEN_BYTES)?;
-        let Token { token } =
-            serde_json::from_slice(&token).map_err(|_| self.failed("its token cannot be read"))?;
-        Ok(format!("Bearer {token}"))
+        let token = serde_json::from_slice::<Token>(&self.read(response, TOKEN_BYTES)?).ok();
+        let token = token.and_then(|Token { token, access_token }| token.or(access_token));
+        Ok(format!("Bearer {}", token.ok_or_else(|| self.failed("its token cannot be read"))?))
     }
 
     /// What `docker login` and its like have kept for this registry.
-    fn credentials(&self) -> Option<String> {
-        match docker_credential::get_credential(&self.of.host).ok()? {
+    fn credentials(&self) -> Option<Login> {
+        Some(match docker_credential::get_credential(&self.of.host).ok()? {
             DockerCredential::UsernamePassword(user, password) => {
-                Some(format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
+                Login::Basic(format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
             }
-            DockerCredential::IdentityToken(_) => None,
-        }
+            DockerCredential::IdentityToken(token) => Login::Identity(token),
+        })
     }
 
     fn nobody(&self) -> Error {

@@ -20,7 +20,7 @@ const CAPABILITIES: [(CapabilitySet, &str, &str); 6] = [
     (
         CapabilitySet::SYS_ADMIN,
         "CAP_SYS_ADMIN",
-        "stands for CAP_BPF and CAP_PERFMON, and is needed for uprobes",
+        "stands for CAP_BPF and CAP_PERFMON, and is needed for uprobes before Linux 6.6",
     ),
     (CapabilitySet::SYS_PTRACE, "CAP_SYS_PTRACE", "to name what is on the stacks of other users' processes"),
     (CapabilitySet::SYSLOG, "CAP_SYSLOG", "to see the addresses of the kernel's symbols"),

@@ -89,7 +89,7 @@ impl Trial<'_> {
     /// In this program's own file, at its first instruction, which it does not pass again.
     fn uprobe(&self) -> Result<()> {
         let path = fs::read_link("/proc/self/exe")?;
-        let offset = crate::probe::entry(&path)?;
+        let offset = self.kernel.entry(&path.to_string_lossy())?;
         self.attach(&format!("uprobe:{}:{offset}", path.display()))
     }
 

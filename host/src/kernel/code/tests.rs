@@ -808,6 +808,7 @@ pub(crate) fn any_spec(points: Vec<Attach>) -> impl Strategy<Value = TableSpec> 
                 rows: 1,
                 include_self: false,
                 budget: None,
+                scoped: false,
             }
         },
     )

@@ -9,7 +9,7 @@ use proptest::test_runner::TestRunner;
 
 use super::{cases, table};
 use crate::policy::{Globs, Grant, PluginRequest, Quota, Request, Scope, Usage};
-use crate::table::{Attach, PerfEvent, Period, TableSpec};
+use crate::table::{Attach, PerfEvent, Period, Program, TableSpec};
 
 const NAMES: [&str; 12] = [
     "pid",
@@ -45,7 +45,7 @@ fn any_point() -> impl Strategy<Value = Attach> {
             count
         }),
         Just(Attach::Uprobe {
-            binary: "/bin/x".into(),
+            program: Program::of_test("/bin/x"),
             symbol: text("f"),
             offset: 0,
             at_return: false,

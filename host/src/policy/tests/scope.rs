@@ -8,7 +8,7 @@ use super::{cases, table};
 use crate::kernel::code::tests::{Done, World, any_spec, any_world, happen};
 use crate::policy::{Scope, blurred};
 use crate::snapshot::{Cost, Coverage, Spans};
-use crate::table::{Access, Attach, Builtin, Condition, Memory, TableSpec, Value};
+use crate::table::{Access, Attach, Builtin, Condition, Memory, Program, TableSpec, Value};
 
 fn load(base: Value, offset: i64, bytes: u32) -> Memory {
     Memory { base, offset, bytes, shift: 0, bits: bytes * 8, signed: false, access: Access::Typed }
@@ -47,7 +47,7 @@ fn any_scope() -> impl Strategy<Value = (Condition, World, bool)> {
 fn points() -> Vec<Attach> {
     let (category, name) = ("syscalls".to_owned(), "sys_enter_read".to_owned());
     let uprobe = |at_return| Attach::Uprobe {
-        binary: "/bin/x".into(),
+        program: Program::of_test("/bin/x"),
         symbol: "f".to_owned(),
         offset: 0,
         at_return,

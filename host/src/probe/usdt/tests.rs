@@ -1,6 +1,6 @@
 use super::super::operand::Register;
 use super::*;
-use crate::probe::binary::tests::{CODE, DATA, Tiny};
+use crate::probe::binary::tests::{CODE, DATA, Tiny, open};
 
 /// A note, as an assembler writes it.
 pub(crate) fn note(location: u64, base: u64, semaphore: u64, strings: [&str; 3]) -> Vec<u8> {
@@ -64,7 +64,8 @@ fn a_probe_of_this_very_program() {
     }
     let (path, offset) = mapped(place);
     let (_, semaphore) = mapped(counter);
-    let program = Binary::open(&path).unwrap();
+    let bytes = std::fs::read(path).unwrap();
+    let program = Binary::open(&bytes, "this").unwrap();
     let found = find(&program, "weir_test", "several").unwrap();
     let [Note { arguments, .. }] = &found[..] else { panic!("{found:?}") };
     let register = |offset, bytes, shift| Register { offset, bytes, shift };
@@ -95,7 +96,8 @@ fn addresses_move_with_the_base() {
     bytes.extend(note(CODE.1, 0x5000, CODE.1, ["weir", "constant", ""]));
     bytes.extend(note(CODE.1, 0x5000, 0, ["weir", "", ""]));
     let places = |base: u64| {
-        let binary = Tiny { notes: bytes.clone(), base, ..Tiny::default() }.open();
+        let file = Tiny { notes: bytes.clone(), base, ..Tiny::default() }.bytes();
+        let binary = open(&file);
         let found = notes(&binary).unwrap();
         for absent in ["nowhere", "zeroed", "constant"] {
             assert!(find(&binary, "weir", absent).unwrap_err().to_string().contains("nothing in its code"));
@@ -114,9 +116,11 @@ fn damage_is_an_error_and_not_fewer_probes() {
     let mut bytes = note(CODE.1, 0, 0, ["weir", "first", ""]);
     bytes.extend(note(CODE.1, 0, 0, ["weir", "second", ""]));
     bytes.truncate(bytes.len() - 12);
-    let binary = Tiny { notes: bytes, ..Tiny::default() }.open();
+    let file = Tiny { notes: bytes, ..Tiny::default() }.bytes();
+    let binary = open(&file);
     assert!(notes(&binary).unwrap_err().to_string().contains("is damaged"));
-    let empty = Tiny::default().open();
+    let file = Tiny::default().bytes();
+    let empty = open(&file);
     assert_eq!(notes(&empty), Ok(Vec::new()));
     assert!(find(&empty, "weir", "probe").unwrap_err().to_string().contains("no probes at all"));
 }
@@ -125,11 +129,12 @@ fn damage_is_an_error_and_not_fewer_probes() {
 #[test]
 fn probes_of_other_programs() {
     for name in ["libc", "libstdc++", "libpython3.11"] {
-        let Ok(path) = crate::probe::binary::locate(name) else {
+        let Ok(path) = crate::probe::locate(name) else {
             eprintln!("not run: no {name}");
             continue;
         };
-        let binary = Binary::open(&path).unwrap();
+        let bytes = std::fs::read(path).unwrap();
+        let binary = Binary::open(&bytes, name).unwrap();
         let (raw, found) = (raw(&binary).unwrap(), notes(&binary).unwrap());
         assert_eq!(raw.is_empty(), found.is_empty(), "{name}");
         let arguments: Vec<&Argument> = found.iter().flat_map(|note| &note.arguments).collect();
