@@ -34,8 +34,9 @@
 
   ;; Extensions, for those who know of this adapter.
 
-  ;; `room` bytes at `line` are the adapter's from now on.
+  ;; `room` bytes at `line` are the adapter's from now on; the line that was begun before ends.
   (func (export "weir_line_buffer") (param $line i32) (param $room i32)
+    (call $end_line)
     (global.set $line (local.get $line))
     (global.set $room (local.get $room)))
 

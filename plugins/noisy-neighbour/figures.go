@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -13,6 +14,8 @@ import (
 // What the tables have of an interval.
 type figures struct {
 	groups group.Groups
+	// Of those that found no row of their own.
+	others group.Group
 	// What all of them used, those that found no row of their own included.
 	total time.Duration
 
@@ -73,11 +76,10 @@ func read() (*figures, error) {
 			if name == "ran" {
 				f.total += spent
 			}
-			if row.Overflow != 0 {
-				continue
-			}
 			of := byID[row.Group]
-			if of == nil {
+			if row.Overflow != 0 {
+				of = &f.others
+			} else if of == nil {
 				path := cmp.Or(paths[row.Group], "(unknown: "+strconv.FormatUint(row.Group, 10)+")")
 				of = &group.Group{ID: row.Group, Path: path}
 				byID[row.Group] = of
@@ -132,7 +134,13 @@ func (f *figures) used(g *group.Group) string {
 }
 
 func (f *figures) count() error {
-	for _, each := range f.groups {
+	all := f.groups
+	if f.others.Ran > 0 || f.others.Waited > 0 {
+		// No path is called so: they begin with a slash.
+		f.others.Path = "other"
+		all = append(slices.Clone(all), &f.others)
+	}
+	for _, each := range all {
 		label := weir.F("group", each.Path)
 		if err := weir.Add("cpu_seconds_total", each.Ran.Seconds(), label); err != nil {
 			return err

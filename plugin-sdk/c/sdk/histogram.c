@@ -55,10 +55,10 @@ double weir_quantile(weir_histogram histogram, double share)
 	uint64_t total = 0, below = 0;
 	for (uint32_t i = 0; i < histogram.bucket_count; i++)
 		total += histogram.buckets[i].count;
-	if (!total || !(share >= 0 && share <= 1))
+	if (!total)
 		return NAN;
 	double rank = ceil(share * (double)total);
-	uint64_t wanted = rank < 1 ? 1 : rank > (double)total ? total : (uint64_t)rank;
+	uint64_t wanted = !(rank >= 1) ? 1 : rank >= (double)total ? total : (uint64_t)rank;
 	for (uint32_t i = 0; i < histogram.bucket_count; i++) {
 		below += histogram.buckets[i].count;
 		if (below >= wanted)

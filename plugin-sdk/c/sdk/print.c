@@ -53,6 +53,11 @@ static const char *sign_of(const spec *spec, bool negative)
 	return negative ? "-" : spec->sign ? "+" : spec->space ? " " : "";
 }
 
+static bool is_upper(char as)
+{
+	return as >= 'A' && as <= 'Z';
+}
+
 static void put_integer(output *out, spec spec, uint64_t value, char as, bool negative)
 {
 	char digits[22];
@@ -166,18 +171,82 @@ static char digit(const decimal *of, int at)
 	return at >= 0 && at < of->count ? of->digits[at] : '0';
 }
 
+/* Returns how many bytes it takes. */
+static int put_exponent(char *to, char letter, int exponent, int least)
+{
+	char digits[4];
+	int count = 0, length = 0;
+	unsigned size = (unsigned)(exponent < 0 ? -exponent : exponent);
+	for (; size || count < least; size /= 10)
+		digits[count++] = (char)('0' + size % 10);
+	to[length++] = letter;
+	to[length++] = exponent < 0 ? '-' : '+';
+	while (count)
+		to[length++] = digits[--count];
+	return length;
+}
+
+/* 0x1.8p+0: thirteen digits behind the point are all that there are. */
+static void put_hexadecimal(output *out, const spec *spec, double value, bool negative, bool upper)
+{
+	uint64_t bits;
+	memcpy(&bits, &value, sizeof(bits));
+	int exponent = (int)(bits >> 52), precision = spec->precision;
+	uint64_t digits = (bits & (UINT64_C(1) << 52) - 1) | (exponent ? UINT64_C(1) << 52 : 0);
+	exponent = !digits ? 0 : exponent ? exponent - 1023 : -1022;
+	if (precision < 0)
+		for (precision = 13; precision > 0 && !(digits >> (4 * (13 - precision)) & 15);)
+			precision--;
+	if (precision < 13) {
+		/* To the nearest, and of two as near to the even one. */
+		int left_out = 4 * (13 - precision);
+		uint64_t half = UINT64_C(1) << (left_out - 1), odd = digits >> left_out & 1;
+		digits = (digits + half - 1 + odd) >> left_out << left_out;
+	}
+
+	const char *names = upper ? "0123456789ABCDEF" : "0123456789abcdef";
+	char text[32], prefix[4];
+	int length = 0, zeros = precision > 13 ? precision - 13 : 0;
+	text[length++] = names[digits >> 52];
+	if (precision || spec->alternative)
+		text[length++] = '.';
+	for (int i = 1; i <= precision - zeros; i++)
+		text[length++] = names[digits >> (52 - 4 * i) & 15];
+
+	char tail[8];
+	int tail_length = put_exponent(tail, upper ? 'P' : 'p', exponent, 1);
+	snprintf(prefix, sizeof(prefix), "%s%s", sign_of(spec, negative), upper ? "0X" : "0x");
+	/* Zeros behind the digits are put one by one: there may be many. */
+	int filling = spec->width - (int)strlen(prefix) - length - zeros - tail_length;
+	if (!spec->left && !spec->zeros)
+		repeat(out, ' ', filling);
+	put(out, prefix, strlen(prefix));
+	if (!spec->left && spec->zeros)
+		repeat(out, '0', filling);
+	put(out, text, (size_t)length);
+	repeat(out, '0', zeros);
+	put(out, tail, (size_t)tail_length);
+	if (spec->left)
+		repeat(out, ' ', filling);
+}
+
 static void put_float(output *out, spec spec, double value, char as)
 {
 	bool negative = __builtin_signbit(value);
 	if (!__builtin_isfinite(value)) {
 		spec.zeros = false;
-		put_number(out, &spec, sign_of(&spec, negative), 0, __builtin_isnan(value) ? "nan" : "inf", 3);
+		const char *name = __builtin_isnan(value) ? "nanNAN" : "infINF";
+		put_number(out, &spec, sign_of(&spec, negative), 0, name + (is_upper(as) ? 3 : 0), 3);
+		return;
+	}
+	if (as == 'a' || as == 'A') {
+		put_hexadecimal(out, &spec, negative ? -value : value, negative, as == 'A');
 		return;
 	}
 	static decimal number;
 	decimal_of(&number, negative ? -value : value);
 	int precision = spec.precision < 0 ? 6 : spec.precision > 1100 ? 1100 : spec.precision;
-	bool scientific = as == 'e', shortest = as == 'g';
+	bool scientific = as == 'e' || as == 'E', shortest = as == 'g' || as == 'G';
 	if (shortest) {
 		precision = precision ? precision : 1;
 		round_to(&number, precision);
@@ -200,16 +269,8 @@ static void put_float(output *out, spec spec, double value, char as)
 		text[length++] = '.';
 	for (int i = whole; i < whole + precision; i++)
 		text[length++] = digit(&number, i);
-	if (scientific) {
-		int exponent = number.count ? number.point - 1 : 0;
-		unsigned size = (unsigned)(exponent < 0 ? -exponent : exponent);
-		text[length++] = 'e';
-		text[length++] = exponent < 0 ? '-' : '+';
-		if (size >= 100)
-			text[length++] = (char)('0' + size / 100);
-		text[length++] = (char)('0' + size / 10 % 10);
-		text[length++] = (char)('0' + size % 10);
-	}
+	if (scientific)
+		length += put_exponent(text + length, is_upper(as) ? 'E' : 'e', number.count ? number.point - 1 : 0, 2);
 	put_number(out, &spec, sign_of(&spec, negative), 0, text, length);
 }
 
@@ -277,7 +338,9 @@ int vsnprintf(char *to, size_t size, const char *format, va_list arguments)
 			format = number(&spec.precision, format + 1);
 		}
 		int longs = 0, shorts = 0;
-		for (; *format && strchr("hlzjt", *format); format++) {
+		bool is_long_double = false;
+		for (; *format && strchr("hlzjtL", *format); format++) {
+			is_long_double = is_long_double || *format == 'L';
 			longs += *format == 'j' ? 2 : *format == 'l';
 			shorts += *format == 'h';
 		}
@@ -305,14 +368,24 @@ int vsnprintf(char *to, size_t size, const char *format, va_list arguments)
 			put_integer(&out, spec, (uintptr_t)va_arg(arguments, void *), 'x', false);
 			break;
 		case 'f':
+		case 'F':
 		case 'e':
+		case 'E':
 		case 'g':
+		case 'G':
+		case 'a':
+		case 'A':
+			if (is_long_double)
+				abort();
 			put_float(&out, spec, va_arg(arguments, double), as);
 			break;
 		case 'c': {
 			char byte = (char)va_arg(arguments, int);
-			spec.precision = 1;
-			put_text(&out, &spec, (char[]){ byte, 0 });
+			if (!spec.left)
+				repeat(&out, ' ', spec.width - 1);
+			put(&out, &byte, 1);
+			if (spec.left)
+				repeat(&out, ' ', spec.width - 1);
 			break;
 		}
 		case 's': {
@@ -320,8 +393,11 @@ int vsnprintf(char *to, size_t size, const char *format, va_list arguments)
 			put_text(&out, &spec, text ? text : "(null)");
 			break;
 		}
-		default:
+		case '%':
 			put(&out, &as, 1);
+			break;
+		default:
+			abort();
 		}
 	}
 	if (size)

@@ -73,13 +73,14 @@ static size_t character(const uint8_t *at, size_t length)
 	return size;
 }
 
-/* Characters as they are, and each byte that is in none as \xNN, so that what follows is looked at anew. */
+/* Characters as they are, and each byte that is in none as \xNN, so that what follows is looked at anew. A NUL would be
+ * the string's end. */
 static plugin_string_t escaped(const uint8_t *bytes, size_t length, bool backslashes)
 {
 	plugin_string_t to = { weir_alloc(4 * length + 1), 0 };
 	for (size_t i = 0; i < length;) {
 		size_t size = character(bytes + i, length - i);
-		if (!size) {
+		if (!size || !bytes[i]) {
 			snprintf((char *)to.ptr + to.len, 5, "\\x%02x", bytes[i]);
 			to.len += 4;
 			i++;

@@ -35,7 +35,7 @@
  * Texts. A `const char *` is UTF-8; what is not, is handed to Weir as \xNN. Texts of tables are bytes with a
  * length, and weir_string makes a `const char *` of them.
  *
- * What each call means, and every limit, is written in wit/weir.wit. The bindings are in plugin.h: any call can
+ * What each call means, and every limit, is written in build/wit/weir.wit. The bindings are in plugin.h: any call can
  * also be made as it is there. */
 #pragma once
 
@@ -86,8 +86,8 @@ typedef struct weir_text {
 	uint32_t length;
 } weir_text;
 
-/* For people: characters as they are, a backslash doubled, and \xNN for each byte that is no UTF-8. Two different
- * texts never give the same string. */
+/* For people: characters as they are, a backslash doubled, \x00 for a NUL, and \xNN for each byte that is no UTF-8. Two
+ * different texts never give the same string. */
 char *weir_string(weir_text text);
 
 weir_text weir_text_of(const char *string);
@@ -96,7 +96,7 @@ bool weir_same_text(weir_text a, weir_text b);
 /* Whether two strings are the same: `weir_same(column->role, "count")`. */
 bool weir_same(const char *a, const char *b);
 
-/* As sprintf, into a string of its own. */
+/* As sprintf, into a string of its own; what there is of it is in include/stdio.h. */
 char *weir_format(const char *format, ...) WEIR_FORMAT(1, 2);
 
 /* malloc that ends the call where memory runs out. */
@@ -200,8 +200,8 @@ typedef struct weir_histogram {
 weir_histogram weir_histogram_at(const weir_histograms *histograms, uint32_t row);
 weir_histogram weir_merge(const weir_histograms *histograms);
 
-/* The upper bound of the bucket in which the value is that this share (0 to 1) of those in buckets does not
- * exceed: INFINITY if it is open, NAN if there are none. */
+/* The upper bound of the bucket in which the smallest value is that at least this share (0 to 1) of those in buckets does
+ * not exceed: INFINITY if it is open, NAN if there are none. */
 double weir_quantile(weir_histogram histogram, double share);
 
 /* ---- Rows, for tables that are small. */

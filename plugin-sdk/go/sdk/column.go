@@ -1,9 +1,12 @@
 package weir
 
 import (
+	"cmp"
 	"errors"
 	"iter"
 	"math"
+	"reflect"
+	"slices"
 	"unsafe"
 
 	"github.com/weir-tracing/weir/plugin-sdk/go/sdk/bindings/imports/weir_plugin_tables"
@@ -15,7 +18,8 @@ type Kind interface {
 }
 
 // Read reads a whole column: `calls, err := weir.Read[uint64](table, "calls")`. It fails with `unknown`, or with
-// `kind` if the column holds something else. Numbers are not copied if the host allows a page that large.
+// `kind` if the column holds something else, also where there are no rows. Numbers are not copied if the host allows a
+// page that large.
 func Read[K Kind](t *Table, column string) ([]K, error) {
 	var all []K
 	for page, err := range Pages[K](t, column, t.rows) {
@@ -35,7 +39,7 @@ func Read[K Kind](t *Table, column string) ([]K, error) {
 // takes little memory. An error is the last that it yields.
 func Pages[K Kind](t *Table, column string, rows int) iter.Seq2[[]K, error] {
 	return func(yield func([]K, error) bool) {
-		place, err := t.find(column)
+		place, err := findAs[K](t, column)
 		if err != nil {
 			yield(nil, err)
 			return
@@ -53,6 +57,18 @@ func Pages[K Kind](t *Table, column string, rows int) iter.Seq2[[]K, error] {
 			first += rows
 		}
 	}
+}
+
+// findAs finds a column of this kind. The host looks at the kind only where there are rows to read.
+func findAs[K Kind](t *Table, column string) (uint32, error) {
+	place, err := t.find(column)
+	if err != nil {
+		return 0, err
+	}
+	if want, holds := kinds[reflect.TypeFor[K]()], t.columns[place].Kind; want != holds {
+		return 0, Fail("kind", "column "+column+" of table "+t.name+" holds "+holds+", not "+want)
+	}
+	return place, nil
 }
 
 // Raw is the bytes of some of a column's rows, little-endian: 8 a row for numbers, and 4 for texts, which are the
@@ -156,6 +172,50 @@ type Bucket struct {
 
 // Len is how many buckets there are that are not empty.
 func (h Histogram) Len() int { return len(h.counts) }
+
+// Quantile is the bucket of the smallest value that at least this share (0 to 1) of the values with a bucket does not
+// exceed, if there are any: the 99th percentile is in that of 0.99.
+func (h Histogram) Quantile(share float64) (bucket Bucket, found bool) {
+	var values, seen uint64
+	for _, count := range h.counts {
+		values += count
+	}
+	rank := math.Ceil(float64(values) * share)
+	for bucket := range h.Buckets() {
+		seen += bucket.Count
+		if float64(seen) >= rank || seen == values {
+			return bucket, true
+		}
+	}
+	return Bucket{}, false
+}
+
+// Merge is all of them added up, whichever rows, tables or intervals they are of. Where there are many, the host adds up
+// faster: `table.GroupBy("comm").Sum("latency")`.
+func Merge(histograms ...Histogram) Histogram {
+	var all Histogram
+	var buckets []Bucket
+	for _, histogram := range histograms {
+		all.Count += histogram.Count
+		all.Sum += histogram.Sum
+		buckets = slices.AppendSeq(buckets, histogram.Buckets())
+	}
+	slices.SortFunc(buckets, func(a, b Bucket) int { return cmp.Compare(a.Low, b.Low) })
+	for i, bucket := range buckets {
+		if i > 0 && buckets[i-1].Low == bucket.Low {
+			all.counts[len(all.counts)-1] += bucket.Count
+			continue
+		}
+		// Where one does not begin at the end of the one before, there is a gap.
+		if last := len(all.lower) - 1; last < 0 || all.lower[last] != bucket.Low {
+			all.lower = append(all.lower, bucket.Low)
+		}
+		all.bucket = append(all.bucket, uint32(len(all.lower)-1))
+		all.counts = append(all.counts, bucket.Count)
+		all.lower = append(all.lower, bucket.High)
+	}
+	return all
+}
 
 // Buckets goes through the buckets that are not empty, from low to high.
 func (h Histogram) Buckets() iter.Seq[Bucket] {

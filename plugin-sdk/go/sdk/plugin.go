@@ -38,7 +38,7 @@
 //		return nil
 //	}
 //
-// What a call of the interface means, and every limit, is written in wit/weir.wit.
+// What a call of the interface means, and every limit, is written in build/wit/weir.wit.
 package weir
 
 import (
@@ -63,8 +63,12 @@ type Plugin interface {
 
 // Export makes this the plugin of the program. It has to be called in an init function: main never runs.
 func Export(p Plugin) {
-	plugin.Configure = func() *plugin.Failure { return told(p.Configure()) }
+	plugin.Configure = func() *plugin.Failure {
+		defer endLine()
+		return told(p.Configure())
+	}
 	plugin.Analyze = func() *plugin.Failure {
+		defer endLine()
 		if err := p.Configure(); err != nil {
 			return told(err)
 		}

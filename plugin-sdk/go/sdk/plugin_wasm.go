@@ -13,6 +13,7 @@ var line [4096]byte
 //go:wasmimport wasi_snapshot_preview1 weir_line_buffer
 func lineBuffer(at unsafe.Pointer, room uint32)
 
-func init() {
-	lineBuffer(unsafe.Pointer(&line), uint32(len(line)))
-}
+func init() { endLine() }
+
+// endLine hands over what was printed without a newline at its end.
+func endLine() { lineBuffer(unsafe.Pointer(&line), uint32(len(line))) }

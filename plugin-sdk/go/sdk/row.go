@@ -67,23 +67,44 @@ func (r Row) IsOverflow() (bool, error) {
 	return overflow != 0, err
 }
 
-// Key is all of the row's keys for people, with spaces in between, and `all` in a table that has none.
+// Key is all of the row's keys as one text for people, never the same for two rows: one key as it is, several as
+// `comm="cat" pid=12`, and `all` in a table that has none.
 func (r Row) Key() (string, error) {
-	var keys []string
+	var keys []key
 	for _, column := range r.page.table.columns {
 		if column.Role != "key" {
 			continue
 		}
-		key, err := r.show(column)
+		shown, err := r.show(column)
 		if err != nil {
 			return "", err
 		}
-		keys = append(keys, key)
+		keys = append(keys, key{column.Name, shown, column.Kind == "text"})
 	}
-	if keys == nil {
-		return "all", nil
+	return join(keys), nil
+}
+
+type key struct {
+	name, shown string
+	isText      bool
+}
+
+func join(keys []key) string {
+	switch len(keys) {
+	case 0:
+		return "all"
+	case 1:
+		return keys[0].shown
 	}
-	return strings.Join(keys, " "), nil
+	joined := make([]string, len(keys))
+	for i, key := range keys {
+		if key.isText {
+			// Quotes keep a text from looking like the key after it.
+			key.shown = `"` + strings.ReplaceAll(key.shown, `"`, `\"`) + `"`
+		}
+		joined[i] = key.name + "=" + key.shown
+	}
+	return strings.Join(joined, " ")
 }
 
 func (r Row) show(column Column) (string, error) {

@@ -2,6 +2,8 @@ package weir
 
 import (
 	"errors"
+	"math"
+	"slices"
 	"testing"
 )
 
@@ -34,6 +36,54 @@ func TestAQuestionCanBeContinuedInSeveralWays(t *testing.T) {
 	most, least := groups.Max("calls"), groups.Min("calls")
 	if most.steps[0].show[1].op != "max" || least.steps[0].show[1].op != "min" || len(groups.steps[0].show) != 1 {
 		t.Errorf("%v %v %v", groups.steps, most.steps, least.steps)
+	}
+}
+
+func TestARowIsNamedByItsKeys(t *testing.T) {
+	for want, keys := range map[string][]key{
+		"all":                 nil,
+		"my cat":              {{"comm", "my cat", true}},
+		`comm="cat" pid=12`:   {{"comm", "cat", true}, {"pid", "12", false}},
+		`a="a b" b="c"`:       {{"a", "a b", true}, {"b", "c", true}},
+		`a="a" b="b c"`:       {{"a", "a", true}, {"b", "b c", true}},
+		`a="x\" b=\"y" b="z"`: {{"a", `x" b="y`, true}, {"b", "z", true}},
+	} {
+		if joined := join(keys); joined != want {
+			t.Errorf("%s, not %s", joined, want)
+		}
+	}
+}
+
+func TestAColumnIsOfItsKindAlsoWithoutRows(t *testing.T) {
+	var failure *Failure
+	if _, err := findAs[int64](example(), "calls"); !errors.As(err, &failure) || failure.Reason != "kind" {
+		t.Error(err)
+	}
+	if place, err := findAs[uint64](example(), "calls"); err != nil || place != 1 {
+		t.Error(place, err)
+	}
+}
+
+func TestHistogramsAddUpAndHaveQuantiles(t *testing.T) {
+	lower := []float64{0, 1, 2, 3}
+	one := Histogram{11, 7, lower, []uint32{0, 1, 3}, []uint64{5, 4, 1}} // And one without a bucket.
+	for share, low := range map[float64]float64{0: 0, 0.5: 0, 0.51: 1, 0.9: 1, 0.91: 3, 1: 3, -1: 0, 2: 3} {
+		if bucket, found := one.Quantile(share); !found || bucket.Low != low {
+			t.Errorf("%v is in %v, not from %v on", share, bucket, low)
+		}
+	}
+	if bucket, found := (Histogram{Count: 3}).Quantile(0.5); found {
+		t.Error(bucket)
+	}
+
+	other := Histogram{2, -1, []float64{-2, 0, 1, 2}, []uint32{0, 2}, []uint64{1, 1}}
+	all := Merge(one, other, Histogram{Count: 1})
+	want := []Bucket{{-2, 0, 1}, {0, 1, 5}, {1, 2, 5}, {3, math.Inf(1), 1}}
+	if got := slices.Collect(all.Buckets()); !slices.Equal(got, want) || all.Count != 14 || all.Sum != 6 {
+		t.Error(got, all.Count, all.Sum)
+	}
+	if empty := Merge(); empty.Len() != 0 || empty.Count != 0 {
+		t.Error(empty)
 	}
 }
 

@@ -9,10 +9,10 @@ import (
 // key of a map.
 type Text string
 
-// String is the text for people: with its backslashes doubled, and `\xNN` for each byte that is not part of valid
-// UTF-8, so that two different texts never look alike.
+// String is the text for people: with its backslashes doubled, `\x00` for a NUL, and `\xNN` for each byte that is not
+// part of valid UTF-8, so that two different texts never look alike.
 func (t Text) String() string {
-	plain := func(r rune) bool { return r == '\\' || r == utf8.RuneError }
+	plain := func(r rune) bool { return r == '\\' || r == 0 || r == utf8.RuneError }
 	if !strings.ContainsFunc(string(t), plain) {
 		return string(t)
 	}
@@ -21,7 +21,7 @@ func (t Text) String() string {
 	for rest := string(t); rest != ""; {
 		r, size := utf8.DecodeRuneInString(rest)
 		switch {
-		case r == utf8.RuneError && size == 1:
+		case r == 0 || r == utf8.RuneError && size == 1:
 			shown.WriteString(`\x`)
 			shown.WriteByte(digits[rest[0]>>4])
 			shown.WriteByte(digits[rest[0]&15])

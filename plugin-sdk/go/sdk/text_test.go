@@ -9,6 +9,8 @@ func TestTextsForPeople(t *testing.T) {
 		"a\xffb":           `a\xffb`,
 		`a\xffb`:           `a\\xffb`,
 		`\`:                `\\`,
+		"a\x00b":           `a\x00b`,
+		`a\x00b`:           `a\\x00b`,
 		"\ufffd":           "\ufffd",
 		"\xe2\x82A":        `\xe2\x82A`,
 		"\xed\xa0\x80":     `\xed\xa0\x80`,

@@ -3,7 +3,7 @@
  *
  * A plugin is called at the end of every interval. It sees the tables it was granted, merged over all CPUs, and answers
  * with metrics, reports and log lines. It can reach nothing else. What a call of the interface means, and every limit,
- * is written in `wit/weir.wit`.
+ * is written in `build/wit/weir.wit`.
  */
 
 export { Failure } from "./failure.ts";

@@ -24,8 +24,8 @@ export function decode(bytes: Uint8Array): string {
 }
 
 /**
- * One text. It prints with its backslashes doubled and with `\xNN` for what is no UTF-8, so that two different texts
- * never print alike.
+ * One text. It prints with its backslashes doubled and with `\xNN` for a NUL and for what is no UTF-8, so that two
+ * different texts never print alike.
  */
 export class Text {
   readonly bytes: Uint8Array;
@@ -57,11 +57,11 @@ function print(bytes: Uint8Array): string {
   } catch {
     return printBroken(bytes);
   }
-  return double(text);
+  return escape(text);
 }
 
-function double(text: string): string {
-  return text.includes("\\") ? text.replaceAll("\\", "\\\\") : text;
+function escape(text: string): string {
+  return text.replaceAll("\\", "\\\\").replaceAll("\0", "\\x00");
 }
 
 function printBroken(bytes: Uint8Array): string {
@@ -71,12 +71,12 @@ function printBroken(bytes: Uint8Array): string {
     const length = sequence(bytes, i);
     if (length === 0) {
       const hex = bytes[i]!.toString(16).padStart(2, "0");
-      printed += `${double(strict.decode(bytes.subarray(valid, i)))}\\x${hex}`;
+      printed += `${escape(strict.decode(bytes.subarray(valid, i)))}\\x${hex}`;
       valid = i + 1;
     }
     i += length || 1;
   }
-  return printed + double(strict.decode(bytes.subarray(valid)));
+  return printed + escape(strict.decode(bytes.subarray(valid)));
 }
 
 /** How many bytes the character at `i` has; 0 if there is none. */

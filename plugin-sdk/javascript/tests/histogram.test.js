@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Histograms, joinBuckets } from "../sdk/histogram.ts";
+import { Histogram, Histograms, joinBuckets } from "../sdk/histogram.ts";
 
 /** Powers of two from `from` on; rows of pairs of bucket and count; one value a row found no bucket. */
 function page(from, ...rows) {
@@ -36,11 +36,25 @@ test("pages are joined, each with bounds of its own", () => {
   assert.throws(() => joined.at(3), RangeError);
 });
 
-test("a quantile is in a bucket, or beyond them all", () => {
-  const histogram = new Histograms(page(8, [[0, 50n], [1, 49n]])).at(0); // And one without a bucket.
+test("a quantile is in a bucket, if there is any", () => {
+  const [histogram, none] = new Histograms(page(8, [[0, 50n], [1, 50n]], [])); // And one without a bucket in each.
   assert.equal(histogram.quantile(0.01).low, 8);
   assert.equal(histogram.quantile(0.5).low, 8);
   assert.equal(histogram.quantile(0.51).low, 16);
   assert.equal(histogram.quantile(0.99).low, 16);
-  assert.equal(histogram.quantile(1), undefined);
+  assert.equal(histogram.quantile(1).low, 16);
+  assert.equal(histogram.quantile(0).low, 8);
+  assert.equal(none.quantile(0.5), undefined);
+});
+
+test("histograms add up, also of pages with other bounds", () => {
+  const rows = [...new Histograms(page(8, [[0, 3n], [2, 1n]], [])), ...new Histograms(page(4, [[0, 2n], [1, 5n]]))];
+  const merged = Histogram.merged(rows);
+  assert.deepEqual(merged.buckets, [
+    { low: 4, high: 8, count: 2n },
+    { low: 8, high: 16, count: 8n },
+    { low: 32, high: undefined, count: 1n },
+  ]);
+  assert.deepEqual([merged.count, merged.sum], [14n, 1.5]);
+  assert.deepEqual(Histogram.merged([]), new Histogram([], 0n, 0));
 });

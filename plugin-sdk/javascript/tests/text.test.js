@@ -13,7 +13,8 @@ test("a text prints so that no other prints alike", () => {
   assert.equal(print(), "");
   assert.equal(print("a\\b"), "a\\\\b");
   assert.equal(print("Zürich 日本 😀"), "Zürich 日本 😀");
-  assert.equal(print("\ufeffx\0"), "\ufeffx\0");
+  assert.equal(print("\ufeffx\0"), "\ufeffx\\x00");
+  assert.equal(print("x\\x00"), "x\\\\x00");
 });
 
 test("what is no UTF-8 prints byte by byte", () => {

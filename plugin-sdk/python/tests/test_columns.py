@@ -14,7 +14,8 @@ class TestText(unittest.TestCase):
             b"a\\xffb": "a\\\\xffb",
             b"\\": "\\\\",
             b"": "",
-            b"\n\x00": "\n\x00",
+            b"\n\x00": "\n\\x00",
+            b"\n\\x00": "\n\\\\x00",
         }
         for text, shown in cases.items():
             self.assertEqual(str(Text(text)), shown)

@@ -100,8 +100,8 @@ impl<T: Copy> Cells for Vec<T> {
 
 /// One text as the kernel wrote it: bytes, most often UTF-8.
 ///
-/// It prints with its backslashes doubled and with `\xNN` for what is no UTF-8, so that two different texts never
-/// print alike.
+/// It prints with its backslashes doubled and with `\xNN` for a NUL and for what is no UTF-8, in every language's SDK,
+/// so that two different texts never print alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Text<'a>(&'a [u8]);
 
@@ -146,10 +146,13 @@ impl PartialEq<&str> for Text<'_> {
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
-            for (number, part) in chunk.valid().split('\\').enumerate() {
-                f.write_str(if number > 0 { "\\\\" } else { "" })?;
-                f.write_str(part)?;
+            let mut rest = chunk.valid();
+            while let Some(at) = rest.find(['\\', '\0']) {
+                let escape = if rest[at..].starts_with('\0') { "\\x00" } else { "\\\\" };
+                write!(f, "{}{escape}", &rest[..at])?;
+                rest = &rest[at + 1..];
             }
+            f.write_str(rest)?;
             for byte in chunk.invalid() {
                 write!(f, "\\x{byte:02x}")?;
             }
@@ -316,6 +319,7 @@ mod tests {
         assert_eq!(print(b"a\xffb"), "a\\xffb");
         assert_eq!(print(b"a\\xffb"), "a\\\\xffb");
         assert_eq!(print(b"\\"), "\\\\");
+        assert_eq!(print(b"a\0\\b\0"), "a\\x00\\\\b\\x00");
         assert_eq!(print(b""), "");
     }
 }

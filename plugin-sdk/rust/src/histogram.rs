@@ -136,7 +136,8 @@ impl Histograms {
             (0..).take(counts.len()).filter(|&bucket| counts[bucket as usize] > 0).collect();
         counts.retain(|&count| count > 0);
         let total = self.0.totals.iter().fold(0u64, |sum, total| sum.saturating_add(*total));
-        let sum = self.0.sums.iter().sum();
+        // Not by `sum`, whose sum of nothing is -0.
+        let sum = self.0.sums.iter().fold(0.0, |sum, row| sum + row);
         let all = Histogram { lower: &self.0.lower, bucket: &bucket, counts: &counts, sum, total };
         // Each page came with bounds of its own.
         Buckets::from(all)

@@ -55,11 +55,13 @@ pub const Histogram = struct {
         }
     };
 
-    /// The bucket of the smallest value that at least the share `share` (0 to 1) of all values does not exceed. Values
-    /// without a bucket count as the largest, so that the answer's `high` is a bound; none if it is one of those.
+    /// The bucket of the smallest value that at least the share `share` (0 to 1) of the values with a bucket does not
+    /// exceed; none if there are none. `quantile(0.99)` is where the 99th percentile is.
     pub fn quantile(histogram: Histogram, share: f64) ?Bucket {
-        const total: f64 = @floatFromInt(histogram.total);
-        const rank: u64 = @intFromFloat(@max(1, @ceil(total * std.math.clamp(share, 0, 1))));
+        var values: u64 = 0;
+        for (histogram.counts) |count| values +|= count;
+        const wanted = @ceil(@as(f64, @floatFromInt(values)) * std.math.clamp(share, 0, 1));
+        const rank = std.math.clamp(std.math.lossyCast(u64, wanted), 1, @max(1, values));
         var seen: u64 = 0;
         for (histogram.counts, 0..) |count, entry| {
             seen +|= count;
@@ -182,10 +184,11 @@ test "a quantile is in the bucket of its rank" {
     const all = try example.merged();
     try testing.expectEqual(7, all.total);
     try testing.expectEqual(1, all.quantile(0).?.low);
-    try testing.expectEqual(1, all.quantile(0.4).?.low);
-    try testing.expectEqual(4, all.quantile(0.5).?.high);
-    try testing.expectEqual(null, all.quantile(0.8).?.high);
-    try testing.expectEqual(null, all.quantile(1));
+    try testing.expectEqual(1, all.quantile(0.5).?.low);
+    try testing.expectEqual(4, all.quantile(0.51).?.high);
+    try testing.expectEqual(4, all.quantile(0.83).?.high);
+    try testing.expectEqual(null, all.quantile(0.84).?.high);
+    try testing.expectEqual(8, all.quantile(1).?.low);
     try testing.expectEqual(null, Histogram.empty.quantile(0.5));
 }
 

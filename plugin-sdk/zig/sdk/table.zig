@@ -177,31 +177,22 @@ pub const Table = struct {
         return all;
     }
 
-    /// For each row its keys, joined by a space, as a text for people; `all` in a table that has none. Those of the
-    /// overflow row mean nothing.
+    /// For each row its keys as one text for people, never the same for two rows: one key as it prints, several as
+    /// `comm="cat" pid=12`, and `all` in a table that has none. Those of the overflow row mean nothing.
     pub fn keys(of: Table) Error![]const []const u8 {
-        const Cells = union(enum) { unsigned: []const u64, signed: []const i64, text: Texts };
-        var cells: std.ArrayList(Cells) = .empty;
+        var cells: std.ArrayList(Keys) = .empty;
         for (of.columns) |each| {
-            if (each.role == .key) try cells.append(heap.arena, switch (each.kind) {
+            if (each.role == .key) try cells.append(heap.arena, .{ .name = each.name, .cells = switch (each.kind) {
                 .u64 => .{ .unsigned = try of.column(u64, each.name) },
                 .s64 => .{ .signed = try of.column(i64, each.name) },
                 else => .{ .text = try of.column(Text, each.name) },
-            });
+            } });
         }
         const all = try heap.arena.alloc([]const u8, of.len);
         for (all, 0..) |*key, row| {
             var joined: std.Io.Writer.Allocating = .init(heap.arena);
-            const writer = &joined.writer;
-            for (cells.items, 0..) |column_of, number| {
-                if (number > 0) writer.writeByte(' ') catch return error.OutOfMemory;
-                (switch (column_of) {
-                    .unsigned => |values| writer.print("{d}", .{values[row]}),
-                    .signed => |values| writer.print("{d}", .{values[row]}),
-                    .text => |values| writer.print("{f}", .{values.get(row)}),
-                }) catch return error.OutOfMemory;
-            }
-            key.* = if (cells.items.len == 0) "all" else joined.written();
+            joinKeys(&joined.writer, cells.items, row) catch return error.OutOfMemory;
+            key.* = joined.written();
         }
         return all;
     }
@@ -211,6 +202,34 @@ pub const Table = struct {
         return .{ .table = about };
     }
 };
+
+/// A column of keys.
+const Keys = struct {
+    name: []const u8,
+    cells: union(enum) { unsigned: []const u64, signed: []const i64, text: Texts },
+};
+
+fn joinKeys(writer: *std.Io.Writer, keys: []const Keys, row: usize) !void {
+    if (keys.len == 0) try writer.writeAll("all");
+    for (keys, 0..) |key, number| {
+        if (number > 0) try writer.writeByte(' ');
+        if (keys.len > 1) try writer.print("{s}=", .{key.name});
+        switch (key.cells) {
+            .unsigned => |values| try writer.print("{d}", .{values[row]}),
+            .signed => |values| try writer.print("{d}", .{values[row]}),
+            .text => |values| if (keys.len == 1) try writer.print("{f}", .{values.get(row)}) else {
+                // Quotes keep a text from looking like the key after it.
+                const text = try values.get(row).toString();
+                try writer.writeByte('"');
+                for (text) |byte| {
+                    if (byte == '"') try writer.writeByte('\\');
+                    try writer.writeByte(byte);
+                }
+                try writer.writeByte('"');
+            },
+        }
+    }
+}
 
 fn read(comptime T: type, number: u32, place: u32, first: u32, count: u32) Error!ColumnOf(T) {
     var err: c.weir_plugin_types_failure_t = undefined;
@@ -239,4 +258,28 @@ fn read(comptime T: type, number: u32, place: u32, first: u32, count: u32) Error
         },
         else => string.slice(T, cells),
     };
+}
+
+test joinKeys {
+    // Three rows: two whose texts are the same when they are joined, and one with quotes.
+    const of: Texts = .{ .codes = &.{ 0, 1, 2 }, .offsets = &.{ 0, 3, 4, 9 }, .bytes = "a bax\" =\"" };
+    const after: Texts = .{ .codes = &.{ 0, 1, 0 }, .offsets = &.{ 0, 1, 4 }, .bytes = "cb c" };
+    const one: Keys = .{ .name = "a", .cells = .{ .text = of } };
+    const two = [_]Keys{ one, .{ .name = "b", .cells = .{ .text = after } } };
+    const numbered = [_]Keys{ one, .{ .name = "n", .cells = .{ .signed = &.{ -1, 2, 3 } } } };
+    const cases = .{
+        .{ "all", &.{}, 0 },
+        .{ "a b", &.{one}, 0 },
+        .{ "x\" =\"", &.{one}, 2 },
+        .{ "a=\"a b\" b=\"c\"", &two, 0 },
+        .{ "a=\"a\" b=\"b c\"", &two, 1 },
+        .{ "a=\"x\\\" =\\\"\" b=\"c\"", &two, 2 },
+        .{ "a=\"a b\" n=-1", &numbered, 0 },
+    };
+    inline for (cases) |case| {
+        var joined: std.Io.Writer.Allocating = .init(std.testing.allocator);
+        defer joined.deinit();
+        try joinKeys(&joined.writer, case[1], case[2]);
+        try std.testing.expectEqualStrings(case[0], joined.written());
+    }
 }

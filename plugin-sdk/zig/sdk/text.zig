@@ -3,8 +3,8 @@
 const std = @import("std");
 const heap = @import("heap.zig");
 
-/// Bytes, most often UTF-8. `{f}` prints them with backslashes doubled and with `\xNN` for what is no UTF-8, so that
-/// two different texts never print alike.
+/// Bytes, most often UTF-8. `{f}` prints them with backslashes doubled and with `\xNN` for a NUL and for what is no
+/// UTF-8, so that two different texts never print alike.
 pub const Text = struct {
     bytes: []const u8,
 
@@ -30,7 +30,7 @@ pub const Text = struct {
 /// How many bytes there are before the first one that has to be escaped.
 fn lengthOfPlain(bytes: []const u8) usize {
     var len: usize = 0;
-    while (len < bytes.len and bytes[len] != '\\') {
+    while (len < bytes.len and bytes[len] != '\\' and bytes[len] != 0) {
         // No byte inside of a character begins another one, so what is not whole can be left byte by byte.
         len += lengthOfCharacter(bytes[len..]) orelse break;
     }
@@ -86,7 +86,9 @@ test Text {
         .{ "cat", "cat" },
         .{ "a\\b\\", "a\\\\b\\\\" },
         .{ "grün 猫 🐈", "grün 猫 🐈" },
-        .{ "\n\x00\x7f", "\n\x00\x7f" },
+        .{ "\n\x7f", "\n\x7f" },
+        .{ "a\x00b\x00", "a\\x00b\\x00" },
+        .{ "a\\x00b", "a\\\\x00b" },
         .{ "\xff", "\\xff" },
         .{ "a\x80b", "a\\x80b" },
         .{ "\xe7\x8c", "\\xe7\\x8c" }, // cut in the middle

@@ -21,7 +21,7 @@
 //!         }
 //!     }
 //!
-//! What a call of the interface means, and every limit, is written in the project's `wit/weir.wit`.
+//! What a call of the interface means, and every limit, is written in the project's `build/wit/weir.wit`.
 
 const std = @import("std");
 const c = @import("bindings");
@@ -153,4 +153,5 @@ fn standardLog(
 test {
     _ = @import("text.zig");
     _ = @import("histogram.zig");
+    _ = @import("table.zig");
 }

@@ -45,7 +45,7 @@ class History:
     known: int = 0
     """For how many intervals every key has had a row, so that one without a history is new."""
     seconds: float = 0.0
-    """How long intervals have been."""
+    """How long the interval before was."""
     whole: Series = field(default_factory=Series)
     keys: dict[str, Series] = field(default_factory=dict)
 

@@ -50,6 +50,10 @@ class Anomaly:
             if now.seconds < history.seconds / 2:
                 # Such as the last one: what it is off by is chance.
                 weir.log(DEBUG, f"{table.name}: {now.seconds:.3g} s are too short for a rate")
+                if not now.is_last:
+                    # The one before may have been late: then this is the usual length, and the next one counts.
+                    history.seconds = now.seconds
+                    weir.state.store(table.name, history.pack())
                 continue
             watch = Watch(self, table.name, now, table.coverage, self.rates(table, now.seconds), history)
             watch.look()
@@ -119,10 +123,10 @@ class Watch:
                 if name not in history.keys and rate > 0 and rate >= plugin.heavy * rates.whole:
                     self.report_new(name, rate)
 
+        history.seconds = self.now.seconds
         if lacking:
             return
         history.known = 0 if self.coverage.overflow else min(history.known + 1, MOST_SEEN)
-        history.seconds = self.now.seconds
         history.whole.learn(rates.whole, plugin.span)
         for name, series in history.keys.items():
             if name in rates.keys or sure_of_absent:

@@ -54,6 +54,18 @@ class Test(unittest.TestCase):
         self.assertEqual(self.interval({"cat": 1}, seconds=0.1, is_last=True), [])
         self.assertEqual(self.host.state, state)
 
+    def test_after_a_late_interval_it_sees_as_before(self):
+        self.learn({"cat": 1000}, 6)
+        for lacking in ({}, {"missed": 1000}):
+            with self.subTest(lacking):
+                self.assertEqual(self.interval({"cat": 3000}, seconds=3.0, **lacking), [])
+                # It is too short beside the late one, and shows how long intervals are.
+                self.assertEqual(self.interval({"cat": 1000}), [])
+                self.assertEqual(self.interval({"cat": 100_000}), [("rate", None), ("rate", "cat")])
+                # What was learned from that is forgotten again.
+                for _ in range(400):
+                    self.interval({"cat": 1000})
+
     def test_a_key_that_vanishes_is_told(self):
         self.learn({"cat": 1000, "dd": 1000})
         self.assertEqual(self.interval({"cat": 1000}), [("rate", None), ("vanished", "dd")])

@@ -1,5 +1,5 @@
 // What changed since the last interval, of as many keys as the state has room for.
-import { interval, state } from "weir-plugin";
+import { Failure, interval, state } from "weir-plugin";
 import { brief } from "./format.ts";
 import { RANKED, type Summary } from "./summary.ts";
 
@@ -33,24 +33,32 @@ interface Rates {
 }
 
 const STATE = "last";
-/** The state has 64 KiB. A brief key has at most 120 characters, of up to six bytes in JSON, and a number beside it. */
-const ROOM = 60_000;
-const LARGEST = 760;
 
 export function recall(): Memory | undefined {
   const text = state.loadText(STATE);
   return text === undefined ? undefined : JSON.parse(text);
 }
 
+/** As many keys of each table as the state has room for, which has 64 KiB: that depends on how long the names are. */
 export function remember(summaries: readonly Summary[]): void {
-  const room = Math.floor(ROOM / LARGEST / summaries.length);
+  for (let count = RANKED; !fits(summaries, count); ) count = Math.floor(count / 2);
+}
+
+function fits(summaries: readonly Summary[], count: number): boolean {
   const tables: Record<string, Rates> = {};
   for (const summary of summaries) {
-    const known = rates(summary, Math.min(room, RANKED));
+    const known = rates(summary, count);
     if (known) tables[summary.table] = known;
   }
   const memory: Memory = { interval: String(interval.number()), seconds: interval.seconds(), tables };
-  state.store(STATE, JSON.stringify(memory));
+  try {
+    state.store(STATE, JSON.stringify(memory));
+    return true;
+  } catch (error) {
+    // Without any key it has nothing of any table, and fits.
+    if (error instanceof Failure && error.reason === "too-large" && count > 0) return false;
+    throw error;
+  }
 }
 
 function rates({ measure, ranking, rest }: Summary, count: number): Rates | undefined {

@@ -52,12 +52,14 @@ export function rank({ key, value }: Ranked, { unit, total }: Measure): [value: 
 /** `p50 below 4.1 us`, and so on: a histogram knows of a value which bucket it is in. */
 export function quantiles({ histogram, unit }: Latency): string {
   if (histogram.count === 0n) return "no values";
-  const each = QUANTILES.map(([name, share]) => `${name} ${bound(histogram.quantile(share), unit)}`);
-  return `${each.join(", ")} of ${histogram.count} values`;
+  const placed = histogram.buckets.reduce((sum, { count }) => sum + count, 0n);
+  if (placed === 0n) return `not known, for none of ${histogram.count} values found a bucket`;
+  const each = QUANTILES.map(([name, share]) => `${name} ${bound(histogram.quantile(share)!, unit)}`);
+  const lost = histogram.count - placed;
+  return `${each.join(", ")} of ${placed} values${lost > 0n ? `, and ${lost} found no bucket` : ""}`;
 }
 
-function bound(bucket: Bucket | undefined, unit: string): string {
-  if (!bucket) return "not known, for too many values found no bucket";
+function bound(bucket: Bucket, unit: string): string {
   return bucket.high === undefined ? `${amount(bucket.low, unit)} or more` : `below ${amount(bucket.high, unit)}`;
 }
 

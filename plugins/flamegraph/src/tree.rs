@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::text::show;
+use crate::text::{show, show_frame};
 
 /// Where a frame is from, which its colour shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,7 +73,11 @@ impl Tree {
             return *number;
         }
         let number = index(self.frames.len());
-        self.frames.push(Frame { name: show(text.into()), origin });
+        let name = match origin {
+            Origin::Label => show(text.into()),
+            Origin::Process | Origin::Kernel => show_frame(text),
+        };
+        self.frames.push(Frame { name, origin });
         numbers.insert(text.to_vec(), number);
         number
     }

@@ -112,7 +112,7 @@ const Count = struct {
     }
 };
 
-/// What is known of a quantile, by the bucket that it is in: none, if it is one of the values without a bucket.
+/// What is known of a quantile, by the bucket that it is in: none, if no value has a bucket.
 const Below = struct {
     bucket: ?weir.Bucket,
     unit: []const u8,
@@ -128,7 +128,7 @@ const Below = struct {
     }
 
     pub fn format(below: Below, writer: *std.Io.Writer) std.Io.Writer.Error!void {
-        const bucket = below.bucket orelse return writer.writeAll("not known, too many values found no bucket");
+        const bucket = below.bucket orelse return writer.writeAll("not known, no value found a bucket");
         if (bucket.high) |high| return writer.print("below {f}", .{Quantity{ .value = high, .unit = below.unit }});
         try writer.print("{f} or more", .{Quantity{ .value = bucket.low, .unit = below.unit }});
     }

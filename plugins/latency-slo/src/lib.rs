@@ -2,7 +2,7 @@
 //!
 //! | option | |
 //! |---|---|
-//! | `threshold` | a duration such as `10ms`; has to be given |
+//! | `threshold` | what values are to be below, at first `10ms` |
 //! | `objective` | the share of values that is to be below the threshold, at first 0.99 |
 //! | `quantiles` | at first `0.5,0.9,0.99` |
 //! | `measure` | the histogram; without it, each table's first one of times, such as `hist(elapsed)` |
@@ -45,9 +45,9 @@ weir_plugin::export!(LatencySlo);
 
 impl Plugin for LatencySlo {
     fn configure(&mut self) -> Result {
-        let threshold = options::text("threshold")?
-            .ok_or_else(|| options::wrong("threshold", "it has to be given, a duration such as 10ms"))?;
-        self.threshold = duration::parse(&threshold).map_err(|what| options::wrong("threshold", what))?;
+        let threshold = options::text("threshold")?;
+        self.threshold = duration::parse(threshold.as_deref().unwrap_or("10ms"))
+            .map_err(|what| options::wrong("threshold", what))?;
         self.objective = options::number("objective")?.unwrap_or(0.99);
         if !(self.objective > 0.0 && self.objective <= 1.0) {
             return Err(options::wrong("objective", "a share above 0 and up to 1 is needed, such as 0.99"));
@@ -143,8 +143,9 @@ impl LatencySlo {
     }
 
     fn title(&self, name: &str, share: Share) -> String {
-        let (threshold, objective) = (Nanoseconds(self.threshold), percent(self.objective));
-        let (least, most) = (percent(share.least()), percent(share.most()));
+        let threshold = Nanoseconds(self.threshold);
+        let (objective, digits) = share::objective(self.objective);
+        let (least, most) = (percent(share.least(), digits), percent(share.most(), digits));
         match share.verdict(self.objective) {
             Verdict::Met => {
                 format!("{name}: at least {least} below {threshold}, as the objective of {objective} asks")

@@ -88,9 +88,9 @@ impl Share {
 
 impl fmt::Display for Share {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&percent(self.least()))?;
+        f.write_str(&percent(self.least(), 2))?;
         if self.open > 0 {
-            write!(f, " to {}", percent(self.most()))?;
+            write!(f, " to {}", percent(self.most(), 2))?;
         }
         Ok(())
     }
@@ -102,11 +102,21 @@ fn part(part: u64, total: u64) -> f64 {
     if total == 0 { 1.0 } else { part as f64 / total as f64 }
 }
 
-/// Rounded down, so that what misses 99 % never prints as 99 %.
-pub(crate) fn percent(share: f64) -> String {
+/// With at most so many digits behind the point, rounded down, so that what misses 99 % never prints as 99 %.
+pub(crate) fn percent(share: f64, digits: i32) -> String {
+    let scale = 10f64.powi(digits);
     // What binary fractions lack of a decimal one is less than this.
-    let hundredths = (share * 1e4 + 1e-9).floor();
-    format!("{}%", hundredths / 100.0)
+    let parts = (share * 100.0 * scale + 1e-9).floor();
+    format!("{}%", parts / scale)
+}
+
+/// What an operator wrote as a share, in percent and not rounded down; and with how many digits it is told from what misses
+/// it, which are two at least.
+pub(crate) fn objective(share: f64) -> (String, i32) {
+    // Rounded, because 0.07 * 100 is not 7 in binary.
+    let percent = ((share * 1e12).round() / 1e10).to_string();
+    let digits = percent.split_once('.').map_or(0, |(_, digits)| digits.len());
+    (format!("{percent}%"), i32::try_from(digits).unwrap_or(i32::MAX).max(2))
 }
 
 /// The bucket of the smallest value that at least the share `quantile` of all values does not exceed, taking those
@@ -176,12 +186,25 @@ mod tests {
 
     #[test]
     fn a_miss_never_prints_as_a_hit() {
-        assert_eq!(percent(0.989_999), "98.99%");
-        assert_eq!(percent(0.99), "99%");
-        assert_eq!(percent(0.29), "29%");
-        assert_eq!(percent(0.999), "99.9%");
-        assert_eq!(percent(0.0), "0%");
-        assert_eq!(percent(1.0), "100%");
+        assert_eq!(percent(0.989_999, 2), "98.99%");
+        assert_eq!(percent(0.99, 2), "99%");
+        assert_eq!(percent(0.29, 2), "29%");
+        assert_eq!(percent(0.999, 2), "99.9%");
+        assert_eq!(percent(0.0, 2), "0%");
+        assert_eq!(percent(1.0, 2), "100%");
+        assert_eq!(percent(0.999_988, 3), "99.998%");
+        assert_eq!(percent(0.999_99, 3), "99.999%");
+    }
+
+    #[test]
+    fn an_objective_is_as_it_was_written() {
+        let of = |share| objective(share);
+        assert_eq!(of(0.99), ("99%".to_owned(), 2));
+        assert_eq!(of(0.07), ("7%".to_owned(), 2));
+        assert_eq!(of(0.9995), ("99.95%".to_owned(), 2));
+        assert_eq!(of(0.999_99), ("99.999%".to_owned(), 3));
+        assert_eq!(of(0.999_999_9), ("99.99999%".to_owned(), 5));
+        assert_eq!(of(1.0), ("100%".to_owned(), 2));
     }
 
     #[test]

@@ -46,8 +46,8 @@ fn quantiles_are_read_and_named() {
 
 #[test]
 fn a_title_promises_no_more_than_is_known() {
-    let bucket = |low: f64, count| Bucket { low, high: Some(low * 2.0), count };
-    let title = |fast, inside, slow| {
+    let bucket = |low: f64, count: u64| Bucket { low, high: Some(low * 2.0), count };
+    let title = |fast: u64, inside, slow| {
         let buckets = [bucket(65_536.0, fast), bucket(8_388_608.0, inside), bucket(16_777_216.0, slow)];
         slo().title("reads.latency", Share::below(10_000_000, fast + inside + slow, buckets.into_iter()))
     };
@@ -57,6 +57,13 @@ fn a_title_promises_no_more_than_is_known() {
         "reads.latency: between 98% and 99.5% below 10ms; whether the objective of 99% is met is not known"
     );
     assert_eq!(title(980, 0, 20), "reads.latency: at most 98% below 10ms, and the objective is 99%");
+    let strict = LatencySlo { objective: 0.999_99, ..slo() };
+    let share =
+        |slow: u64| Share::below(10_000_000, 1_000_000, [bucket(65_536.0, 1_000_000 - slow)].into_iter());
+    assert_eq!(
+        strict.title("reads.latency", share(12)),
+        "reads.latency: between 99.998% and 100% below 10ms; whether the objective of 99.999% is met is not known"
+    );
 }
 
 #[test]

@@ -38,6 +38,13 @@ func (t *tally) Analyze() error {
 		return columns(tables[0])
 	case "questions":
 		return questions(tables[0])
+	case "histograms":
+		for _, table := range tables {
+			if err := histograms(table); err != nil {
+				return err
+			}
+		}
+		return nil
 	case "state":
 		return state(tables)
 	case "fail":
@@ -53,6 +60,8 @@ func (t *tally) Analyze() error {
 		}
 	case "unknown":
 		return unknown()
+	case "wasi":
+		return wasi()
 	default:
 		return weir.WrongOption("mode", "there is no "+t.mode)
 	}

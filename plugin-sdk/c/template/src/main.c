@@ -18,21 +18,6 @@ static const char *measure_of(const weir_table *table)
 	return NULL;
 }
 
-/* A row's keys, joined by a space. */
-static const char *key_of(weir_table *table, uint32_t row)
-{
-	const char *key = NULL;
-	for (uint32_t i = 0; i < table->column_count; i++) {
-		if (!weir_same(table->columns[i].role, "key"))
-			continue;
-		const char *cell = weir_cell(table, table->columns[i].name, row);
-		if (!cell)
-			return NULL;
-		key = key ? weir_format("%s %s", key, cell) : cell;
-	}
-	return key ? key : "all";
-}
-
 bool weir_analyze(void)
 {
 	for (uint32_t i = 0; i < weir_table_count(); i++) {
@@ -49,7 +34,7 @@ bool weir_analyze(void)
 		/* What found no row of its own is in the overflow row, whose keys mean nothing. */
 		TRY(top = weir_sort_desc(weir_filter(table, weir_eq("overflow", 0)), measure, (uint32_t)limit));
 		for (uint32_t row = 0; row < top->rows; row++) {
-			const char *key = key_of(top, row);
+			const char *key = weir_key(top, row);
 			TRY(key);
 			const char *title = weir_format("%s %u: %s", table->name, row + 1, key);
 			TRY(weir_report(WEIR_INFO, "top", title, measure, weir_cell(top, measure, row)));

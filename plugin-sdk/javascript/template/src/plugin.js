@@ -23,9 +23,7 @@ export const analysis = plugin({
       let rank = 0;
       for (const row of top) {
         rank += 1;
-        const keys = row.keys();
-        const key = keys.length > 0 ? keys.join(" ") : "all";
-        report("info", "top", `${table.name} ${rank}: ${key}`, { [measure.name]: row.u64(measure.name) });
+        report("info", "top", `${table.name} ${rank}: ${row.key()}`, { [measure.name]: row.u64(measure.name) });
       }
     }
   },

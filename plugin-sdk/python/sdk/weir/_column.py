@@ -12,11 +12,12 @@ from ._host import types
 class Text(bytes):
     """One text as the kernel wrote it: bytes, most often UTF-8.
 
-    As a `str` it has its backslashes doubled and `\\xNN` for what is no UTF-8, so two different texts never look alike.
+    As a `str` it has its backslashes doubled and `\\xNN` for a NUL and for what is no UTF-8, so two different texts never
+    look alike.
     """
 
     def __str__(self) -> str:
-        return self.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+        return self.replace(b"\\", b"\\\\").replace(b"\0", b"\\x00").decode("utf-8", "backslashreplace")
 
     def __format__(self, spec: str) -> str:
         return format(str(self), spec)

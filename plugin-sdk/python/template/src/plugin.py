@@ -24,6 +24,5 @@ class First:
         # Questions are answered by the host. Events that found no row of their own are in the overflow row.
         biggest = table.filter(col("overflow") == 0).sort(measure, descending=True, limit=self.limit)
         for rank, row in enumerate(biggest, start=1):
-            # As text, a key is safe to show, whatever bytes a process calls itself by.
-            key = " ".join(str(value) for value in row.key) or "all"
-            weir.report(INFO, "top", f"{table.name} {rank}: {key}", {measure: row[measure]})
+            # A row's name is safe to show, whatever bytes a process calls itself by.
+            weir.report(INFO, "top", f"{table.name} {rank}: {row.name}", {measure: row[measure]})

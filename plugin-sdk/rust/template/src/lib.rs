@@ -46,13 +46,7 @@ impl First {
         let own = table.filter(col("overflow").eq(0));
         let biggest = own.sort_desc(measure).limit(self.options.limit).ask()?;
         for (rank, row) in (1..).zip(biggest.rows()) {
-            let keys: Vec<String> = row.keys()?.iter().map(|key| key.to_string()).collect();
-            let key = if keys.is_empty() {
-                "all".to_owned()
-            } else {
-                keys.join(" ")
-            };
-            let title = format!("{} {rank}: {key}", table.name());
+            let title = format!("{} {rank}: {}", table.name(), row.key()?);
             report(Severity::Info, "top", title)
                 .field(measure, row.u64(measure)?)
                 .send()?;

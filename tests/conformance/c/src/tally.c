@@ -221,23 +221,30 @@ static uint64_t sum_of(const uint64_t *values, uint32_t rows)
 	return sum;
 }
 
-/* What is seldom done stays out of the loop, whose registers it would take. */
-__attribute__((noinline)) static void insert(uint64_t *top, uint32_t *count, uint64_t value)
+/* What is seldom done stays out of the loop, whose registers it would take. Gives back the least value that is of interest
+ * from then on. */
+__attribute__((noinline)) static uint64_t insert(uint64_t *top, uint32_t *count, uint64_t value)
 {
 	uint32_t place = *count;
 	while (place > 0 && top[place - 1] < value)
 		place--;
+	if (place == TOP)
+		return value;
 	uint32_t last = *count < TOP ? (*count)++ : TOP - 1;
 	memmove(top + place + 1, top + place, (last - place) * sizeof(*top));
 	top[place] = value;
+	if (*count < TOP)
+		return 0;
+	return top[TOP - 1] + (top[TOP - 1] < UINT64_MAX);
 }
 
 __attribute__((noinline)) static uint32_t biggest(const uint64_t *values, uint32_t rows, uint64_t *top)
 {
 	uint32_t count = 0;
+	uint64_t least = 0;
 	for (uint32_t i = 0; i < rows; i++)
-		if (count < TOP || values[i] > top[TOP - 1])
-			insert(top, &count, values[i]);
+		if (values[i] >= least)
+			least = insert(top, &count, values[i]);
 	return count;
 }
 
@@ -280,6 +287,53 @@ static bool by_questions(void)
 	}
 	weir_field(&fields, "top", "%s", top);
 	return weir_report_fields(WEIR_INFO, "columns", table->name, &fields);
+}
+
+/* ---- Each histogram, added up and by quantiles: by this SDK, and by the host. */
+
+#define SHARES 7
+
+static char *bound(double value)
+{
+	return isnan(value) ? weir_format("none") : weir_format("%016" PRIx64, bits_of(value));
+}
+
+static bool histogram(weir_table *table, const char *column)
+{
+	static const double shares[SHARES] = { 0, 0.1, 0.3, 0.5, 0.9, 0.99, 1 };
+	const weir_histograms *rows;
+	weir_fields fields = { 0 };
+	uint64_t placed = 0;
+	const char *quantiles = "", *asked = "";
+	TRY(rows = weir_read_histograms(table, column));
+	weir_histogram merged = weir_merge(rows);
+	for (uint32_t b = 0; b < merged.bucket_count; b++)
+		placed += merged.buckets[b].count;
+	for (int i = 0; i < SHARES; i++) {
+		weir_table *answer;
+		const double *quantile;
+		TRY(answer = weir_group(table, weir_by(), weir_quantile_of(column, shares[i])));
+		TRY(quantile = weir_read_f64(answer, weir_format("quantile(%s)", column)));
+		asked = weir_format("%s%s%s", asked, i ? " " : "", bound(*quantile));
+		quantiles = weir_format("%s%s%s", quantiles, i ? " " : "", bound(weir_quantile(merged, shares[i])));
+	}
+	weir_field(&fields, "merged", "%" PRIu32 " %" PRIu64 " %" PRIu64 " %016" PRIx64, merged.bucket_count, placed,
+	           merged.total, bits_of(merged.sum));
+	weir_field(&fields, "quantiles", "%s", quantiles);
+	weir_field(&fields, "asked", "%s", asked);
+	return weir_report_fields(WEIR_INFO, "histograms", weir_format("%s.%s", table->name, column), &fields);
+}
+
+static bool histograms(void)
+{
+	for (uint32_t i = 0; i < weir_table_count(); i++) {
+		weir_table *table;
+		TRY(table = weir_table_at(i));
+		for (uint32_t c = 0; c < table->column_count; c++)
+			if (table->columns[c].kind == WEIR_BUCKETS)
+				TRY(histogram(table, table->columns[c].name));
+	}
+	return true;
 }
 
 /* ---- What a call leaves behind. */
@@ -351,6 +405,7 @@ static const struct {
 	{ "all", all },   { "columns", by_columns }, { "questions", by_questions },
 	{ "state", state }, { "fail", fail },        { "trap", trap },
 	{ "loop", loop }, { "memory", memory },      { "unknown", unknown },
+	{ "histograms", histograms },
 };
 
 static bool (*mode)(void);

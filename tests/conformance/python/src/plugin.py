@@ -5,10 +5,11 @@ import math
 import struct
 
 import weir
-from weir import DEBUG, INFO, Failure, col
+from weir import DEBUG, INFO, Failure, Histogram, col
 
-MODES = ("all", "columns", "questions", "state", "fail", "trap", "loop", "memory", "unknown")
+MODES = ("all", "columns", "questions", "histograms", "state", "fail", "trap", "loop", "memory", "unknown")
 PAGE = 10_000
+SHARES = (0, 0.1, 0.3, 0.5, 0.9, 0.99, 1)
 WORD = (1 << 64) - 1
 
 
@@ -38,6 +39,12 @@ class Tally:
             sums = [row[f"sum({name})"] for name in names]
             top = [row[names[0]] for row in table.sort(names[0], descending=True, limit=10)]
         say_columns(table, names, sums, top)
+
+    def histograms(self):
+        for table in weir.tables():
+            for column in table.columns:
+                if column.kind == "buckets":
+                    tell_histogram(table, column.name)
 
     def state(self):
         n = int(weir.state.load("n") or 0) + 1
@@ -118,7 +125,11 @@ def floats(pages):
         for value in page:
             if math.isfinite(value):
                 total += value
-    return struct.pack(">d", total).hex()
+    return bits(total)
+
+
+def bits(value):
+    return struct.pack(">d", value).hex()
 
 
 def texts(pages):
@@ -140,6 +151,24 @@ def buckets(pages):
 
 
 TALLIES = {"u64": unsigned, "s64": signed, "f64": floats, "text": texts, "buckets": buckets}
+
+
+def tell_histogram(table, name):
+    """Added up and by quantiles: by this SDK, and by the host."""
+    merged = Histogram.merged(table.column(name))
+    placed = sum(bucket.count for bucket in merged.buckets)
+    quantiles = [bound(merged.quantile(share)) for share in SHARES]
+    asked = [bound(table.group(bound=col(name).quantile(share))[0]["bound"]) for share in SHARES]
+    fields = {
+        "merged": f"{len(merged.buckets)} {placed} {merged.count} {bits(merged.sum)}",
+        "quantiles": " ".join(quantiles),
+        "asked": " ".join(asked),
+    }
+    weir.report(INFO, "histograms", f"{table.name}.{name}", fields)
+
+
+def bound(value):
+    return "none" if math.isnan(value) else bits(value)
 
 
 def fnv(chunks):

@@ -2,6 +2,7 @@
 
 mod all;
 mod fnv;
+mod histograms;
 
 use std::hint::black_box;
 
@@ -28,6 +29,7 @@ impl Plugin for Tally {
             "all" => tables()?.iter().try_for_each(all::tally),
             "columns" => by_columns(&first()?),
             "questions" => by_questions(&first()?),
+            "histograms" => tables()?.iter().try_for_each(histograms::tell),
             "state" => remember(),
             "fail" => Err(Failure::new("tally", "as asked")),
             "trap" => Err(format!("row {}", [0u8; 3][black_box(3)]))?,

@@ -1,6 +1,6 @@
 // What every SDK has to read alike.
 import {
-  artefact, type Column, Failure, gauge, histogram, interval, log, options, plugin, report, state, Table, tables,
+  artefact, type Column, Failure, gauge, Histogram, histogram, interval, log, options, plugin, report, state, Table, tables,
 } from "weir-plugin";
 import { Fnv, hex } from "./fnv.ts";
 
@@ -10,6 +10,7 @@ const modes: Record<string, () => void> = {
   all: () => tables().forEach(all),
   columns,
   questions,
+  histograms: () => tables().forEach(histograms),
   state: count,
   fail() {
     throw new Failure("tally", "as asked");
@@ -93,8 +94,7 @@ function tally(table: Table, { name, kind }: Column): string {
       for (const page of pages(table)) {
         for (const value of table.f64(name, ...page)) sum += Number.isFinite(value) ? value : 0;
       }
-      const [low, high] = new Uint32Array(Float64Array.of(sum).buffer);
-      return hex(high!) + hex(low!);
+      return bits(sum);
     }
     case "text": {
       const hash = new Fnv();
@@ -174,6 +174,35 @@ function questions(): void {
 
 function said(table: Table, sums: [string, bigint][], top: bigint[]): void {
   report("info", "columns", table.name, [...sums, ["top", top.join(" ")]]);
+}
+
+const SHARES = [0, 0.1, 0.3, 0.5, 0.9, 0.99, 1];
+
+/** Each histogram of a table, added up and by quantiles: by this SDK, and by the host. */
+function histograms(table: Table): void {
+  for (const { name } of table.columns.filter(({ kind }) => kind === "buckets")) {
+    const merged = Histogram.merged(table.histograms(name));
+    const placed = merged.buckets.reduce((sum, bucket) => sum + bucket.count, 0n);
+    const quantile = (share: number) => {
+      const bucket = merged.quantile(share);
+      return bucket ? bits(bucket.high ?? Infinity) : "none";
+    };
+    const asked = (share: number) => {
+      const [answer] = table.groupBy().quantile(name, share).ask();
+      const bound = answer!.f64(`quantile(${name})`);
+      return Number.isNaN(bound) ? "none" : bits(bound);
+    };
+    report("info", "histograms", `${table.name}.${name}`, {
+      merged: `${merged.buckets.length} ${placed} ${merged.count} ${bits(merged.sum)}`,
+      quantiles: SHARES.map(quantile).join(" "),
+      asked: SHARES.map(asked).join(" "),
+    });
+  }
+}
+
+function bits(value: number): string {
+  const [low, high] = new Uint32Array(Float64Array.of(value).buffer);
+  return hex(high!) + hex(low!);
 }
 
 function count(): void {

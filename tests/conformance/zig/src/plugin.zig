@@ -4,7 +4,7 @@ const std = @import("std");
 const weir = @import("weir");
 
 pub const Options = struct {
-    mode: enum { all, columns, questions, state, fail, trap, loop, memory, unknown } = .all,
+    mode: enum { all, columns, questions, histograms, state, fail, trap, loop, memory, unknown } = .all,
 };
 
 pub fn analyze(options: Options) !void {
@@ -12,6 +12,7 @@ pub fn analyze(options: Options) !void {
         .all => for (try weir.tables()) |table| try tally(table),
         .columns => try byColumns((try weir.tables())[0]),
         .questions => try byQuestions((try weir.tables())[0]),
+        .histograms => for (try weir.tables()) |table| try tellHistograms(table),
         .state => try keepCount(),
         .fail => return weir.fail("tally", "as asked", .{}),
         .trap => try weir.gauge("n", beyondTheEnd(&.{ 1, 2, 3 }, 3), .{}),
@@ -265,6 +266,43 @@ fn sayColumns(table: weir.Table, names: []const []const u8, sums: []const u64, t
     try fields.append(weir.arena, try weir.label("top", joined.written()));
     try weir.report(.info, "columns", table.name, fields.items);
 }
+
+const shares = [_]f64{ 0, 0.1, 0.3, 0.5, 0.9, 0.99, 1 };
+
+/// Each histogram of a table, added up and by quantiles: by this SDK, and by the host.
+fn tellHistograms(table: weir.Table) !void {
+    for (table.columns) |column| {
+        if (column.kind != .buckets) continue;
+        const merged = try (try table.column(weir.Histogram, column.name)).merged();
+        var placed: u64 = 0;
+        for (merged.counts) |count| placed += count;
+        var quantiles: std.Io.Writer.Allocating = .init(weir.arena);
+        var asked: std.Io.Writer.Allocating = .init(weir.arena);
+        for (shares, 0..) |share, number| {
+            const between = if (number > 0) " " else "";
+            const high = if (merged.quantile(share)) |bucket| bucket.high orelse std.math.inf(f64) else std.math.nan(f64);
+            try quantiles.writer.print("{s}{f}", .{ between, Bound{ .value = high } });
+            const answer = try table.ask().group(&.{}, &.{.quantile(column.name, share)}).answer();
+            try asked.writer.print("{s}{f}", .{ between, Bound{ .value = (try answer.page(f64, 0, 0, 1))[0] } });
+        }
+        const title = try weir.arena.print("{s}.{s}", .{ table.name, column.name });
+        const sum_bits: u64 = @bitCast(merged.sum);
+        try weir.report(.info, "histograms", title, .{
+            .merged = try weir.arena.print("{d} {d} {d} {x:0>16}", .{ merged.len(), placed, merged.total, sum_bits }),
+            .quantiles = quantiles.written(),
+            .asked = asked.written(),
+        });
+    }
+}
+
+const Bound = struct {
+    value: f64,
+
+    pub fn format(bound: Bound, writer: *std.Io.Writer) !void {
+        if (std.math.isNan(bound.value)) return writer.writeAll("none");
+        try writer.print("{x:0>16}", .{@as(u64, @bitCast(bound.value))});
+    }
+};
 
 fn keepCount() !void {
     const before = if (try weir.state.load("n")) |text| try std.fmt.parseInt(u64, text, 10) else 0;

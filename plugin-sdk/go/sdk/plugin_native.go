@@ -1,0 +1,6 @@
+//go:build !wasm
+
+package weir
+
+// There is no host to print to.
+func endLine() {}
