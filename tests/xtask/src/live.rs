@@ -15,11 +15,16 @@ pub(crate) const WEIR: &str = "WEIR_BIN";
 /// The package of these tests.
 const PACKAGE: &str = "weir-tests";
 
+/// The one that is of a machine whose services are systemd's, and changes them.
+const UNITS: &str = "systemd";
+
 /// `weir`, and the programs of the live tests.
 #[derive(Debug)]
 pub(crate) struct Build {
     pub(crate) weir: PathBuf,
     pub(crate) tests: Vec<Program>,
+    /// Those for which there is a virtual machine of its own.
+    pub(crate) units: Vec<Program>,
 }
 
 /// A test harness.
@@ -49,16 +54,19 @@ impl Build {
         if tests.is_empty() {
             bail!("the package {PACKAGE} has no tests");
         }
-        Ok(Self { weir: weir.context("cargo built no weir")?, tests })
+        let (units, tests) = tests.into_iter().partition(|test| test.name == UNITS);
+        Ok(Self { weir: weir.context("cargo built no weir")?, tests, units })
     }
 
     /// Leaves only the tests of these names, if any are named.
     pub(crate) fn keep(&mut self, names: &[String]) -> Result<()> {
-        if let Some(name) = names.iter().find(|name| self.tests.iter().all(|test| test.name != **name)) {
-            let all: Vec<_> = self.tests.iter().map(|test| test.name.as_str()).collect();
+        let all: Vec<_> = self.tests.iter().chain(&self.units).map(|test| test.name.as_str()).collect();
+        if let Some(name) = names.iter().find(|name| !all.contains(&name.as_str())) {
             bail!("there is no test {name}; there are {}", all.join(", "));
         }
-        self.tests.retain(|test| names.is_empty() || names.contains(&test.name));
+        for tests in [&mut self.tests, &mut self.units] {
+            tests.retain(|test| names.is_empty() || names.contains(&test.name));
+        }
         Ok(())
     }
 

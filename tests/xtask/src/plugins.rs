@@ -10,7 +10,7 @@ use weir_toolchain::{Target, Toolchain};
 use wit_component::ComponentEncoder;
 
 use crate::cargo::{Artifact, artifacts};
-use crate::languages::{Languages, new_project};
+use crate::languages::Languages;
 use crate::step::{self, output, root, say, target};
 
 /// The packages: each plugin is a library; each attack is an example of one package.
@@ -83,9 +83,8 @@ pub(crate) fn build_others(weir: &Path, languages: &Languages) -> Result<()> {
         )?;
     }
     for language in LANGUAGES {
-        let project = new_project(weir, &new, language)?;
         let conformance = plugins.join("conformance");
-        languages.build(weir, &project, &conformance.join(format!("first-{language}.wasm")))?;
+        languages.first(weir, &new, language, &conformance.join(format!("first-{language}.wasm")))?;
         let tally = root().join("tests/conformance").join(language);
         languages.build(weir, &tally, &conformance.join(format!("tally-{language}.wasm")))?;
     }

@@ -26,7 +26,7 @@ pub(crate) fn run(yes: bool) -> Result<()> {
     tests.env("WEIR_PYTHON", languages.python());
     step::run(tests.args(["test", "--workspace", "--exclude", "weir-tests"]))?;
     plugins::test(&build.weir)?;
-    languages.test()?;
+    languages.test(&build.weir)?;
     build.test(&mut not_run)?;
     vm::run(&build, &[], &[], yes, &mut not_run)?;
     not_run.end()

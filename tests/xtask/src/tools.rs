@@ -28,16 +28,22 @@ pub(crate) const MACHINES: &[Tool] = &[
     Tool { name: "strip", package: "binutils" },
 ];
 
+/// For the virtual machine whose first process is systemd.
+pub(crate) const SYSTEMD: &[Tool] = &[Tool { name: "/usr/lib/systemd/systemd", package: "systemd" }];
+
+/// The compiler of plugins in C, and of what Weir's programs in the kernel are measured against.
+pub(crate) const CLANG: &str = "clang-22";
+
 /// For the benchmark.
 pub(crate) const BENCH: &[Tool] = &[
-    Tool { name: "clang-22", package: "clang-22" },
+    Tool { name: CLANG, package: CLANG },
     Tool { name: "/usr/include/bpf/bpf_helpers.h", package: "libbpf-dev" },
     Tool { name: "bpftrace", package: "bpftrace" },
 ];
 
 /// For plugins in other languages, and for shipping them.
 pub(crate) const LANGUAGES: &[Tool] = &[
-    Tool { name: "clang-22", package: "clang-22" },
+    Tool { name: CLANG, package: CLANG },
     Tool { name: "wasm-ld-22", package: "lld-22" },
     Tool { name: "npm", package: "npm" },
     Tool { name: "docker-registry", package: "docker-registry" },

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::live::{Build, WEIR};
+use super::{First, systemd};
+use crate::live::{Program, WEIR};
 use crate::not_run;
 use crate::step::{output, quote, root, say, target};
 
@@ -26,17 +27,24 @@ const DATA: [&str; 6] = [
     "plugins/demo.weir",
 ];
 
+/// Where a package installs the command.
+const INSTALLED: &str = "/usr/bin/weir";
+
 /// Packs it, and returns the archive. The tests are run with these arguments.
-pub(super) fn pack(build: &Build, arguments: &[String]) -> Result<PathBuf> {
-    let folder = target().join("vm/files");
-    if folder.exists() {
-        fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    }
-    let files = Files { folder: &folder };
-    let programs = build.tests.iter().map(|test| test.file.as_path()).chain([build.weir.as_path()]);
+pub(super) fn pack(first: First, weir: &Path, tests: &[Program], arguments: &[String]) -> Result<PathBuf> {
+    let (name, of_systemd, place) = match first {
+        First::Script => ("script", &[][..], weir),
+        First::Systemd => ("systemd", &systemd::PROGRAMS[..], Path::new(INSTALLED)),
+    };
+    let folder = target().join("vm").join(name);
+    let files = Files::new(&folder)?;
+    let mut programs: Vec<(&Path, &Path)> = tests.iter().map(|test| (&*test.file, &*test.file)).collect();
+    programs.extend(of_systemd.iter().map(|path| (Path::new(*path), Path::new(*path))));
+    programs.retain(|(program, _)| program.exists());
+    programs.push((weir, place));
     let mut libraries = BTreeSet::new();
-    for program in programs {
-        files.program(program)?;
+    for (program, place) in programs {
+        files.program(program, place)?;
         libraries.extend(libraries_of(program)?);
     }
     for library in &libraries {
@@ -45,18 +53,20 @@ pub(super) fn pack(build: &Build, arguments: &[String]) -> Result<PathBuf> {
     for path in DATA.map(|path| root().join(path)).iter().filter(|path| path.exists()) {
         files.copy_all(path)?;
     }
-    for test in &build.tests {
+    for test in tests {
         files.make_folder(&test.folder)?;
     }
-    files.copy_as(&busybox()?, Path::new("/bin/busybox"))?;
-    files.write(Path::new("/init"), &script(build, arguments))?;
+    files.busybox()?;
+    files.write(Path::new("/etc/passwd"), USERS)?;
+    files.write(Path::new("/etc/group"), GROUPS)?;
+    let script = script(first, place, tests, arguments);
+    match first {
+        First::Script => files.write_script(Path::new("/init"), &script)?,
+        First::Systemd => systemd::add(&files, &script)?,
+    }
 
-    let archive = target().join("vm/initramfs");
-    say(format_args!(
-        "packing {} libraries and {} tests for virtual machines",
-        libraries.len(),
-        build.tests.len()
-    ));
+    let archive = folder.with_extension("initramfs");
+    say(format_args!("packing {} libraries and {} tests for virtual machines", libraries.len(), tests.len()));
     // Not compressed: the emulated machine would take longer to expand it than to read it.
     let mut pack = Command::new("sh");
     pack.args(["-c", "find . | cpio --create --format=newc --owner=0:0 --quiet"]).current_dir(&folder);
@@ -69,11 +79,29 @@ pub(super) fn pack(build: &Build, arguments: &[String]) -> Result<PathBuf> {
 }
 
 /// The files of the archive, each at its own path below a folder.
-struct Files<'a> {
+pub(super) struct Files<'a> {
     folder: &'a Path,
 }
 
-impl Files<'_> {
+impl<'a> Files<'a> {
+    /// An empty one, but for the folders that every machine has.
+    fn new(folder: &'a Path) -> Result<Self> {
+        if folder.exists() {
+            fs::remove_dir_all(folder).with_context(|| folder.display().to_string())?;
+        }
+        let files = Self { folder };
+        for path in ["dev", "etc", "proc", "root", "run", "sys", "tmp", "var/lib", "var/tmp"] {
+            files.make_folder(Path::new(path))?;
+        }
+        // As all distributions have them by now, and systemd insists on.
+        for name in ["bin", "lib", "lib64", "sbin"] {
+            let place = Path::new("usr").join(name);
+            files.make_folder(&place)?;
+            files.link(&place.to_string_lossy(), Path::new(name))?;
+        }
+        Ok(files)
+    }
+
     /// Where a path of the virtual machine lies here, in a folder that exists.
     fn place(&self, path: &Path) -> Result<PathBuf> {
         let place = self.folder.join(path.strip_prefix("/").unwrap_or(path));
@@ -87,11 +115,11 @@ impl Files<'_> {
         fs::create_dir_all(&place).with_context(|| place.display().to_string())
     }
 
-    fn copy_as(&self, from: &Path, path: &Path) -> Result<()> {
+    pub(super) fn copy_as(&self, from: &Path, path: &Path) -> Result<()> {
         fs::copy(from, self.place(path)?).map(drop).with_context(|| from.display().to_string())
     }
 
-    fn copy(&self, path: &Path) -> Result<()> {
+    pub(super) fn copy(&self, path: &Path) -> Result<()> {
         self.copy_as(path, path)
     }
 
@@ -106,14 +134,34 @@ impl Files<'_> {
     }
 
     /// Without its debug information, which is most of a program and would be most of the machine's memory.
-    fn program(&self, path: &Path) -> Result<()> {
-        output(Command::new("strip").arg("--strip-debug").arg("-o").arg(self.place(path)?).arg(path))
+    fn program(&self, from: &Path, path: &Path) -> Result<()> {
+        output(Command::new("strip").arg("--strip-debug").arg("-o").arg(self.place(path)?).arg(from))
             .map(drop)
     }
 
-    fn write(&self, path: &Path, text: &str) -> Result<()> {
+    /// The one program for all commands of the shell, under the name of each.
+    fn busybox(&self) -> Result<()> {
+        let busybox = busybox()?;
+        self.copy_as(&busybox, Path::new("/bin/busybox"))?;
+        for name in output(Command::new(&busybox).arg("--list"))?.lines().filter(|name| *name != "busybox") {
+            self.link("busybox", &Path::new("/bin").join(name))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn link(&self, to: &str, path: &Path) -> Result<()> {
         let place = self.place(path)?;
-        fs::write(&place, text).with_context(|| place.display().to_string())?;
+        symlink(to, &place).with_context(|| place.display().to_string())
+    }
+
+    pub(super) fn write(&self, path: &Path, text: &str) -> Result<()> {
+        let place = self.place(path)?;
+        fs::write(&place, text).with_context(|| place.display().to_string())
+    }
+
+    pub(super) fn write_script(&self, path: &Path, text: &str) -> Result<()> {
+        self.write(path, text)?;
+        let place = self.place(path)?;
         fs::set_permissions(&place, fs::Permissions::from_mode(0o755))
             .with_context(|| place.display().to_string())
     }
@@ -153,28 +201,32 @@ fn libraries(listed: &str) -> Vec<PathBuf> {
     paths.filter(|path| path.starts_with('/')).map(PathBuf::from).collect()
 }
 
-/// What the machine does before the tests. It is all in memory, /tmp too.
+/// `tenant` is somebody without any privilege.
+const USERS: &str =
+    "root:x:0:0::/root:/bin/sh\ntenant:x:1000:1000::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n";
+const GROUPS: &str = "root:x:0:\ntenant:x:1000:\nnogroup:x:65534:\n";
+
+/// What the first process does, which systemd does by itself. It is all in memory, /tmp too.
 const BEGINNING: &str = "\
-#!/bin/busybox sh
-/bin/busybox mkdir -p /bin /sbin /usr/bin /usr/sbin /etc /proc /sys /dev /tmp /root
-/bin/busybox --install -s /bin
-export PATH=/bin:/sbin HOME=/root RUST_BACKTRACE=1 WEIR_VM=1
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
 mkdir -p /dev/shm /dev/pts
 mount -t tmpfs tmpfs /dev/shm
 mount -t devpts devpts /dev/pts
-chmod 1777 /tmp /dev/shm
+chmod 1777 /dev/shm
 mount -t tracefs tracefs /sys/kernel/tracing
 mount -t debugfs debugfs /sys/kernel/debug
 mount -t bpf bpf /sys/fs/bpf
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
+ip link set lo up
+";
+
+/// What the machine does before the tests.
+const BEFORE: &str = "\
+chmod 1777 /tmp /var/tmp
 # Debian's kernels begin with 3, by which a daemon has no perf events: docs/daemon.md.
 echo 2 > /proc/sys/kernel/perf_event_paranoid
-ip link set lo up
-printf 'root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n' > /etc/passwd
-printf 'root:x:0:\nnogroup:x:65534:\n' > /etc/group
 touch /tmp/not-run
 echo \"weir-vm: cpus $(cat /sys/devices/system/cpu/possible) $(cat /sys/devices/system/cpu/online)\"
 ";
@@ -185,11 +237,16 @@ sed 's/^/weir-vm: note /' /tmp/not-run
 poweroff -f
 ";
 
-/// The first and only script of the virtual machine. It says what it runs and how that ended.
-fn script(build: &Build, arguments: &[String]) -> String {
+/// The script that runs the tests. It says what it runs and how that ended.
+fn script(first: First, weir: &Path, tests: &[Program], arguments: &[String]) -> String {
     let arguments: String = arguments.iter().map(|argument| format!(" {}", quote(argument))).collect();
-    let variables = format!("export {WEIR}={} {}=/tmp/not-run\n", shell(&build.weir), not_run::VARIABLE);
-    let tests = build.tests.iter().map(|test| {
+    let variables = format!(
+        "#!/bin/sh\nexport PATH=/bin:/sbin HOME=/root RUST_BACKTRACE=1 WEIR_VM=1 {WEIR}={} {}=/tmp/not-run\n",
+        shell(weir),
+        not_run::VARIABLE
+    );
+    let beginning = if first == First::Script { BEGINNING } else { "" };
+    let tests = tests.iter().map(|test| {
         format!(
             "echo '{MARK}begin {name}'\ncd {folder}\n{file} --test-threads=1{arguments}\necho \"{MARK}end {name} $?\"\n",
             name = test.name,
@@ -197,7 +254,8 @@ fn script(build: &Build, arguments: &[String]) -> String {
             file = shell(&test.file),
         )
     });
-    [BEGINNING.to_owned(), variables].into_iter().chain(tests).chain([END.to_owned()]).collect()
+    let script = [variables, beginning.to_owned(), BEFORE.to_owned()].into_iter();
+    script.chain(tests).chain([END.to_owned()]).collect()
 }
 
 fn shell(path: &Path) -> String {

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::archive::MARK;
-use super::kernel::Kernel;
 use crate::live::Program;
 use crate::step::{line, say};
 
@@ -22,7 +21,7 @@ const BOUND: Duration = Duration::from_secs(45 * 60);
 const CPUS: (&str, &str) = ("0-7", "0-1");
 
 /// Runs the tests in a machine of its own, and returns the notes of those that could not run there.
-pub(super) fn run(kernel: Kernel, image: &Path, archive: &Path, tests: &[Program]) -> Result<String> {
+pub(super) fn run(name: &str, image: &Path, archive: &Path, tests: &[Program]) -> Result<String> {
     let mut qemu = Command::new("qemu-system-x86_64");
     // All CPUs of the machine on one thread. With several, code that the kernel changes under way, as it does whenever a
     // tracepoint is attached to, is now and then executed half changed: kernels died of their own breakpoints.
@@ -35,7 +34,7 @@ pub(super) fn run(kernel: Kernel, image: &Path, archive: &Path, tests: &[Program
         // A kernel that panics ends the machine. One that tries the timer finds that it does not work, if this machine is
         // busy meanwhile.
         .args(["-append", "console=ttyS0 quiet panic=-1 maxcpus=2 no_timer_check"]);
-    say(format_args!("virtual machine {kernel}: $ {}", line(&qemu)));
+    say(format_args!("virtual machine {name}: $ {}", line(&qemu)));
     let started = Instant::now();
     let mut machine =
         Machine(qemu.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot run QEMU")?);
@@ -45,7 +44,7 @@ pub(super) fn run(kernel: Kernel, image: &Path, archive: &Path, tests: &[Program
     loop {
         match lines.recv_timeout(BOUND.saturating_sub(started.elapsed())) {
             Ok(line) => {
-                say(format_args!("[{kernel}] {line}"));
+                say(format_args!("[{name}] {line}"));
                 report.take(&line);
             }
             Err(RecvTimeoutError::Disconnected) => break,
@@ -55,7 +54,7 @@ pub(super) fn run(kernel: Kernel, image: &Path, archive: &Path, tests: &[Program
         }
     }
     machine.0.wait().context("QEMU")?;
-    say(format_args!("virtual machine {kernel}: ended after {:.0?}", started.elapsed()));
+    say(format_args!("virtual machine {name}: ended after {:.0?}", started.elapsed()));
     report.check(tests)?;
     Ok(report.notes)
 }
