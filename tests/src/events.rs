@@ -1,7 +1,7 @@
 //! Events that are made on purpose.
 #![allow(unsafe_code, reason = "system calls that no library offers, because they do nothing")]
 
-use rustix::process::Uid;
+use rustix::process::{DumpableBehavior, Uid, set_dumpable_behavior};
 use rustix::thread::CpuSet;
 
 /// The first of the system call numbers that no kernel has. A call of one fires raw_syscalls' tracepoints
@@ -15,12 +15,19 @@ pub fn call(key: u64) {
     unsafe { libc::syscall((NOWHERE + key).cast_signed()) };
 }
 
+/// Makes this thread a user's, as one of a process that the user executed: changing the user makes a memory one that its
+/// user may not look into, for a moment that of all threads.
+pub fn become_user(uid: u32) {
+    let uid = Uid::from_raw(uid);
+    rustix::thread::set_thread_res_uid(uid, uid, uid).expect("root can be anybody");
+    set_dumpable_behavior(DumpableBehavior::Dumpable).expect("it is the process's own");
+}
+
 /// Makes so many of these calls as a user, each with the number [`NOWHERE`].
 pub fn calls_as(uid: u32, number: u64) {
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let uid = Uid::from_raw(uid);
-            rustix::thread::set_thread_res_uid(uid, uid, uid).expect("root can be anybody");
+            become_user(uid);
             (0..number).for_each(|_| call(0));
         });
     });

@@ -1,17 +1,20 @@
 //! What a tenant with a scope sees of what others do on the live kernel.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Write as _;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use rustix::process::Uid;
+use rustix::fs::{StatVfsMountFlags, statvfs};
+use rustix::process::{DumpableBehavior, Uid, set_dumpable_behavior};
 use weir::kernel::Tables;
 use weir::policy::{Peer, Policy};
 use weir::table::TableSpec;
 use weir_tests::events::{NOWHERE, call};
-use weir_tests::look::numbers;
+use weir_tests::look::{numbers, texts};
 use weir_tests::traced::{program, weir_traced_end, weir_traced_start};
 use weir_tests::{not_run, tables};
 
@@ -50,12 +53,14 @@ fn scoped(config: &str, scope: &str, peer: &Peer) -> Vec<Arc<TableSpec>> {
     tables.iter().map(|table| Arc::new(tenant.grant.scoped(table, peer).expect("it can be scoped"))).collect()
 }
 
-/// Runs `work` on a thread of its own that is so much of these users: its real, effective and saved one.
+/// Runs `work` on a thread of its own that is so much of these users: its real, effective and saved one. Having changed them
+/// the process is as one that was executed by them.
 fn run_as(real: u32, effective: u32, saved: u32, work: impl FnOnce() + Send) {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let [real, effective, saved] = [real, effective, saved].map(Uid::from_raw);
             rustix::thread::set_thread_res_uid(real, effective, saved).expect("root can be anybody");
+            set_dumpable_behavior(DumpableBehavior::Dumpable).expect("it is its own");
             work();
         });
     });
@@ -97,6 +102,12 @@ fn a_table_of_a_user_counts_all_that_it_does_and_nothing_of_others() {
             (0..CALLS).for_each(weir_traced_end_of);
         });
     }
+    // Nor is what has changed its user, and may hold what is another's.
+    run_as(A, A, A, || {
+        set_dumpable_behavior(DumpableBehavior::NotDumpable).expect("it is its own");
+        work(2)();
+        (0..CALLS).for_each(weir_traced_end_of);
+    });
     run_as(A, A, A, || (0..CALLS / 2).for_each(weir_traced_end_of));
     let snapshots = tables.close().expect("the interval closes");
     assert!(snapshots.iter().all(|snapshot| snapshot.coverage.missed == 0), "nothing else is in the way");
@@ -136,6 +147,33 @@ fn what_others_do_is_not_charged_to_a_table_with_a_scope() {
     run_as(A, A, A, busy);
     drop(tables.close().expect("the interval closes"));
     assert_eq!(tables.detached().len(), 1, "its own are");
+}
+
+/// Such as one that is of the group that may read everybody's passwords: whoever executes it is its user in all respects.
+#[test]
+fn what_has_a_groups_privileges_is_not_seen_by_its_user() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("its own");
+    let no_suid = statvfs(folder.path()).expect("it is there").f_flag.contains(StatVfsMountFlags::NOSUID);
+    if no_suid {
+        return not_run("programs with the set-group-ID bit", "temporary files have none");
+    }
+    let shell = |name: &str, mode| {
+        let path = folder.path().join(name);
+        fs::copy("/bin/sh", &path).expect("there is a shell");
+        chown(&path, None, Some(B)).expect("root can give it");
+        fs::set_permissions(&path, Permissions::from_mode(mode)).expect("root can");
+        let mut shell = Command::new(path);
+        shell.arg0("sh").args(["-c", "cd /; cd /; cd /"]).uid(A).gid(A);
+        assert!(shell.status().expect("it runs").success());
+    };
+    let config = "[tables.changes]\non = \"tracepoint:syscalls:sys_enter_chdir\"\nby = { comm = \"comm\" }\nshow = { n = \"count()\" }\n";
+    let mut tables = Tables::attach(&scoped(config, "user", &peer(None)), &[]).expect("they are attached");
+    shell("plain", 0o755);
+    shell("grouped", 0o2755);
+    let rows = tables.close().expect("the interval closes").remove(0).rows;
+    assert_eq!(texts(&rows, "comm"), [Some("plain".to_owned())]);
+    assert_eq!(numbers(&rows, "n"), [3]);
 }
 
 /// A control group, which is taken away when dropped.

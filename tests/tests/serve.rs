@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Signal, Uid};
 use serde_json::Value;
 use weir_tests::daemon::{Daemon, Watched, account, children, job, patience, signal, status_line};
-use weir_tests::events::{NOWHERE, call, calls_as};
+use weir_tests::events::{NOWHERE, become_user, call, calls_as};
 use weir_tests::held::Held;
 use weir_tests::{emulated, not_run};
 
@@ -91,8 +91,7 @@ impl Caller {
         let (ends, made) = (std::sync::Arc::<AtomicBool>::default(), std::sync::Arc::<AtomicU64>::default());
         let (until, counted) = (ends.clone(), made.clone());
         let thread = std::thread::spawn(move || {
-            let uid = Uid::from_raw(uid);
-            rustix::thread::set_thread_res_uid(uid, uid, uid).expect("root can be anybody");
+            become_user(uid);
             while !until.load(Ordering::Relaxed) {
                 call(0);
                 counted.fetch_add(1, Ordering::Relaxed);

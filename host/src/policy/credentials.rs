@@ -1,5 +1,7 @@
 //! Whose privileges the running task has, beside its user: who runs a program with the set-user-ID bit is its user, and
-//! the program's memory and system calls are another's all the same.
+//! the program's memory and system calls are another's all the same. So are those of a program with the set-group-ID bit or
+//! with capabilities of its own, and of one that has changed its user; the kernel keeps of each memory whether it is the
+//! user's to look into, and goes by that when it is asked to trace (`__ptrace_may_access` in kernel/ptrace.c).
 
 use std::sync::OnceLock;
 
@@ -7,14 +9,27 @@ use crate::error::{Error, Kind, Result};
 use crate::probe::Kernel;
 use crate::table::{Access, Builtin, Memory, Value};
 
-/// The users of `struct cred` to whom a task's privileges belong, as values: the effective and the saved one.
-pub(super) fn owners() -> Result<[Value; 2]> {
-    // The kernel stays the same, and reading its types takes a while.
-    static OWNERS: OnceLock<Result<[Value; 2]>> = OnceLock::new();
-    OWNERS.get_or_init(|| owners_of(&Kernel::running())).clone()
+/// What a task's privileges are told by, as values.
+#[derive(Clone, Debug)]
+pub(super) struct Privileges {
+    /// Whose they are, by `struct cred`: the effective and the saved user.
+    pub(super) owners: [Value; 2],
+    /// Whether its memory may be looked into by its user, which [`DUMPABLE`] says.
+    pub(super) dumpable: Value,
 }
 
-fn owners_of(kernel: &Kernel) -> Result<[Value; 2]> {
+/// `SUID_DUMP_USER` in include/linux/sched/coredump.h: neither what nobody but root may dump nor what nobody may.
+pub(super) const DUMPABLE: u64 = 1;
+/// How many of the lowest bits of a memory's flags have it: `MMF_DUMPABLE_BITS`.
+pub(super) const DUMPABLE_BITS: u32 = 2;
+
+pub(super) fn privileges() -> Result<Privileges> {
+    // The kernel stays the same, and reading its types takes a while.
+    static PRIVILEGES: OnceLock<Result<Privileges>> = OnceLock::new();
+    PRIVILEGES.get_or_init(|| privileges_of(&Kernel::running())).clone()
+}
+
+fn privileges_of(kernel: &Kernel) -> Result<Privileges> {
     let types = kernel.types()?;
     let member = |structure: &str, name: &str| {
         let found = types.structure(structure).and_then(|id| types.member(id, name));
@@ -25,8 +40,7 @@ fn owners_of(kernel: &Kernel) -> Result<[Value; 2]> {
             )
         })
     };
-    let load = |base, offset, bytes: u32| {
-        let bits = bytes * 8;
+    let load = |base, offset, bytes: u32, bits| {
         Value::Memory(Box::new(Memory {
             base,
             offset,
@@ -37,7 +51,11 @@ fn owners_of(kernel: &Kernel) -> Result<[Value; 2]> {
             access: Access::Typed,
         }))
     };
-    let credentials = load(Value::Builtin(Builtin::Task), member("task_struct", "cred")?, 8);
-    let owner = |offset| load(credentials.clone(), offset, 4);
-    Ok([owner(member("cred", "euid")?), owner(member("cred", "suid")?)])
+    let credentials = load(Value::Builtin(Builtin::Task), member("task_struct", "cred")?, 8, 64);
+    let owner = |offset| load(credentials.clone(), offset, 4, 32);
+    let memory = load(Value::Builtin(Builtin::Task), member("task_struct", "mm")?, 8, 64);
+    Ok(Privileges {
+        owners: [owner(member("cred", "euid")?), owner(member("cred", "suid")?)],
+        dumpable: load(memory, member("mm_struct", "flags")?, 4, DUMPABLE_BITS),
+    })
 }

@@ -33,8 +33,8 @@
 //! | `output` | bytes that plugins put out in an interval |
 //! | `disk` | bytes kept on disk |
 //!
-//! The scope `user` is of processes that are the user's in all respects: of those with the set-user-ID bit, which have
-//! another's privileges too, it has nothing. `cgroup` is of all processes in the group, whoever's they are.
+//! The scope `user` is of processes that the user may trace: of those with the set-user-ID or set-group-ID bit, or
+//! capabilities, which have another's privileges too, it has nothing. `cgroup` is of all processes in the group, whoever's they are.
 //!
 //! In a scope, a table counts at those probes only where the running task is the one that the event is of: system
 //! calls (`tracepoint:syscalls:*`, `tracepoint:raw_syscalls:*`, and `sys_enter` and `sys_exit` of `rawtracepoint:` and

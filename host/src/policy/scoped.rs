@@ -1,7 +1,7 @@
 //! A table as it may be attached for a tenant: its scope is a part of its filters, before everything else.
 
 use super::Peer;
-use super::credentials::owners;
+use super::credentials::{DUMPABLE, Privileges, privileges};
 use super::grant::{Grant, Scope};
 use super::memory::is_of_task;
 use crate::cgroup;
@@ -68,7 +68,7 @@ impl Scope {
     fn condition(self, peer: &Peer) -> Result<Option<Condition>> {
         Ok(match self {
             Self::All => None,
-            Self::User => Some(of_user(peer.uid, owners()?)),
+            Self::User => Some(of_user(peer.uid, privileges()?)),
             Self::Cgroup => {
                 let (id, level) = group(peer)?;
                 Some(below(id, level))
@@ -77,11 +77,13 @@ impl Scope {
     }
 }
 
-/// The running task is this user's, and so are those whose privileges it has.
-pub(super) fn of_user(uid: u32, owners: [Value; 2]) -> Condition {
-    let [effective, saved] = owners.map(|owner| is(owner, uid.into()));
-    let privileges = Condition::And(Box::new(effective), Box::new(saved));
-    Condition::And(Box::new(is(Value::Builtin(Builtin::Uid), uid.into())), Box::new(privileges))
+/// The running task is this user's, and so are those whose privileges it has, and its memory.
+pub(super) fn of_user(uid: u32, privileges: Privileges) -> Condition {
+    let Privileges { owners: [effective, saved], dumpable } = privileges;
+    let all = [is(effective, uid.into()), is(saved, uid.into()), is(dumpable, DUMPABLE)];
+    all.into_iter().fold(is(Value::Builtin(Builtin::Uid), uid.into()), |scope, more| {
+        Condition::And(Box::new(scope), Box::new(more))
+    })
 }
 
 /// The running task is in the group of this id, or in one below it.

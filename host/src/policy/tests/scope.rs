@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::credentials::{DUMPABLE, DUMPABLE_BITS, Privileges};
 use super::super::memory::reads_kernel;
 use super::super::scoped::{below, of_user, put};
 use super::{cases, table};
@@ -18,25 +19,34 @@ fn value(memory: Memory) -> Value {
     Value::Memory(Box::new(memory))
 }
 
-/// Where a task's credentials are.
+/// Where a task's credentials are, and what is known of its memory.
 const CREDENTIALS: u64 = 0xffff_8888_0000_1000;
+const MEMORY: u64 = 0xffff_8888_0000_2000;
 
 /// A scope, and a world with what is known of it: whether its event is of the scope.
 fn any_scope() -> impl Strategy<Value = (Condition, World, bool)> {
     // Of the user itself, or of the one with the next number.
     let other = || prop::bool::weighted(0.2).prop_map(u32::from);
-    let user = (any_world(), other(), other(), other()).prop_map(|(mut world, user, effective, saved)| {
-        // As the policy reads them, wherever the kernel has them.
-        let credentials = load(Value::Builtin(Builtin::Task), 2800, 8);
-        world.say(&credentials, CREDENTIALS);
-        let owners = [24, 16].map(|offset| load(value(credentials.clone()), offset, 4));
-        let uid = world.uid();
-        for (owner, other) in owners.iter().zip([effective, saved]) {
-            world.say(owner, uid.wrapping_add(other).into());
-        }
-        let scope = of_user(uid.wrapping_add(user), owners.map(value));
-        (scope, world, user == 0 && effective == 0 && saved == 0)
-    });
+    let flags = prop_oneof![4 => Just(DUMPABLE), 1 => Just(0), 1 => Just(2)];
+    let user = (any_world(), other(), other(), other(), flags).prop_map(
+        |(mut world, user, effective, saved, flags)| {
+            // As the policy reads them, wherever the kernel has them.
+            let credentials = load(Value::Builtin(Builtin::Task), 2800, 8);
+            world.say(&credentials, CREDENTIALS);
+            let owners = [24, 16].map(|offset| load(value(credentials.clone()), offset, 4));
+            let uid = world.uid();
+            for (owner, other) in owners.iter().zip([effective, saved]) {
+                world.say(owner, uid.wrapping_add(other).into());
+            }
+            let memory = load(Value::Builtin(Builtin::Task), 2304, 8);
+            world.say(&memory, MEMORY);
+            let dumpable = Memory { bits: DUMPABLE_BITS, ..load(value(memory), 1184, 4) };
+            world.say(&dumpable, flags);
+            let privileges = Privileges { owners: owners.map(value), dumpable: value(dumpable) };
+            let scope = of_user(uid.wrapping_add(user), privileges);
+            (scope, world, user == 0 && effective == 0 && saved == 0 && flags == DUMPABLE)
+        },
+    );
     let cgroup = (any_world(), 0..4u32, 1..4u64).prop_map(|(world, level, id)| {
         let is_below = world.ancestor(level.into()) == id;
         (below(id, level), world, is_below)
