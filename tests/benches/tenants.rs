@@ -34,7 +34,7 @@ const SETTLE: u64 = 2;
 const PROBES: [&str; 2] = ["tracepoint:syscalls:sys_enter_getsid", "tracepoint:syscalls:sys_enter_getpgid"];
 const ROWS: i32 = 64;
 const DEADLINE: Duration = Duration::from_millis(20);
-/// How often a sandbox looks at the deadline.
+/// How far a plugin may go beyond its deadline before it is stopped.
 const TICK: Duration = Duration::from_millis(2);
 /// Far longer than a plugin's last five faults and the pauses between them take.
 const PATIENCE: Duration = Duration::from_secs(120);

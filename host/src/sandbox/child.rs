@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::buffer::Buffer;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -14,11 +14,12 @@ use wasmtime::component::Linker;
 
 use super::call::Call;
 use super::channel::{Channel, Until};
+use super::code::Loaded;
 use super::engine::{self, Bound};
 use super::limits::{SLOTS, TICK};
 use super::lockdown::{self, Left};
 use super::ring::{self, Slots};
-use super::runner::{Export, Loaded, Runner, Turn};
+use super::runner::{Export, Runner, Turn};
 use super::seccomp::Work;
 use super::view::Table;
 use super::wire::{Claim, Fault, GrantedTable, IntervalOrder, Order, PluginOrder, Reason, TableOrder, Used};
@@ -92,7 +93,6 @@ impl Sandbox {
             }
             Order::Unload { plugin } => {
                 drop(self.runners.remove(&plugin));
-                self.loaded.forget(self.runners.values());
             }
             Order::Analyze { interval, slot, tables, plugins } => {
                 let mut tables = self.read(slot as usize, &tables)?;
@@ -101,7 +101,9 @@ impl Sandbox {
                     let turn = match self.runners.get_mut(&call.plugin) {
                         Some(runner) => {
                             let granted = runner.granted(&tables)?;
-                            self.pulse.during(|| runner.run(Export::Analyze, interval, call.skipped, granted))
+                            self.pulse.during(runner.deadline(), || {
+                                runner.run(Export::Analyze, interval, call.skipped, granted)
+                            })
                         }
                         // The host gave this order before it heard that the plugin could not be loaded.
                         None => Turn::none(),
@@ -129,14 +131,12 @@ impl Sandbox {
         order: PluginOrder,
         code: &OwnedFd,
     ) -> Result<Vec<Arc<Table>>, String> {
+        let length = usize::try_from(order.code_bytes).map_err(|_| "its code is too large".to_owned())?;
         let runner = self
             .loaded
-            .component(&self.engine, &order, code)
-            .and_then(|component| {
-                Runner::load((&self.engine, self.bound), &self.linker, component, tables, order)
-            })
-            .map_err(|error| format!("cannot load compiled code: {error:#}"));
-        let runner = runner.inspect_err(|_| self.loaded.forget(self.runners.values()))?;
+            .code(&self.engine, code, length)
+            .and_then(|code| Runner::load((&self.engine, self.bound), &self.linker, code, tables, order))
+            .map_err(|error| format!("cannot load compiled code: {error:#}"))?;
         let empty = tables.iter().map(|table| {
             let batch = ring::decode(Buffer::from(table.empty.as_slice())).ok()?;
             Table::snapshot(&TableOrder::default(), &batch).map(Arc::new)
@@ -148,7 +148,8 @@ impl Sandbox {
 
     fn configure(&mut self, plugin: u32, tables: Vec<Arc<Table>>) -> Option<Turn> {
         let runner = self.runners.get_mut(&plugin)?;
-        Some(self.pulse.during(|| runner.run(Export::Configure, IntervalOrder::default(), 0, tables)))
+        let (deadline, interval) = (runner.deadline(), IntervalOrder::default());
+        Some(self.pulse.during(deadline, || runner.run(Export::Configure, interval, 0, tables)))
     }
 
     fn read(&self, slot: usize, orders: &[TableOrder]) -> Option<BTreeMap<u32, Arc<Table>>> {
@@ -161,46 +162,54 @@ impl Sandbox {
     }
 }
 
-/// The thread that advances epochs while a plugin runs, and ends the process when the host is gone. It waits
-/// for as long as none runs; then the thread that works sees the channel close.
+/// The thread that advances epochs while a plugin runs for longer than its deadline, and ends the process when the host
+/// is gone. It waits for as long as none runs; then the thread that works sees the channel close.
 struct Pulse {
-    running: Mutex<bool>,
+    /// When the plugin that runs has to be looked at.
+    due: Mutex<Option<Instant>>,
     changed: Condvar,
 }
 
 impl Pulse {
     fn start(engine: Engine, hang_up: OwnedFd) -> io::Result<Arc<Self>> {
-        let pulse = Arc::new(Self { running: Mutex::new(false), changed: Condvar::new() });
+        let pulse = Arc::new(Self { due: Mutex::new(None), changed: Condvar::new() });
         let beat = pulse.clone();
         lockdown::beside(move || {
             loop {
-                beat.wait();
-                // Twice a tick, so that a plugin is stopped within one even if this thread wakes late.
-                if hung_up(&hang_up, Some(TICK / 2)) {
+                let left = beat.wait().saturating_duration_since(Instant::now());
+                // Not all that is left at once: a plugin that is called meanwhile may be due earlier. One that is due by
+                // the clock may have waited for the processor, and is looked at until it has had its time.
+                let pause = if left.is_zero() { TICK / 8 } else { left.min(TICK / 2) };
+                if hung_up(&hang_up, Some(pause)) {
                     std::process::exit(0);
                 }
-                engine.increment_epoch();
+                if left <= pause {
+                    engine.increment_epoch();
+                }
             }
         })?;
         Ok(pulse)
     }
 
-    fn wait(&self) {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*running {
-            running = self.changed.wait(running).unwrap_or_else(PoisonError::into_inner);
+    fn wait(&self) -> Instant {
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(due) = *due {
+                return due;
+            }
+            due = self.changed.wait(due).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn set(&self, running: bool) {
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = running;
+    fn set(&self, due: Option<Instant>) {
+        *self.due.lock().unwrap_or_else(PoisonError::into_inner) = due;
         self.changed.notify_one();
     }
 
-    fn during<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.set(true);
+    fn during<T>(&self, deadline: Duration, work: impl FnOnce() -> T) -> T {
+        self.set(Some(Instant::now() + deadline));
         let done = work();
-        self.set(false);
+        self.set(None);
         done
     }
 }

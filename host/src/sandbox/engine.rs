@@ -1,12 +1,13 @@
 //! How Wasmtime is set up, the same where components are compiled and where they run.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Config, Engine, PoolingAllocationConfig, ResourceLimiter, WasmBacktraceDetails};
 
 use super::call::Call;
+use super::code::InPlace;
 use super::guest;
 use super::limits::{
     INSTANCES, MEMORIES, REPLAY_STALL_FACTOR, RESIDENT_BYTES, STALL_FACTOR, TABLE_ELEMENTS, TABLES,
@@ -57,6 +58,8 @@ pub(super) fn engine(bound: Bound) -> wasmtime::Result<Engine> {
         // The same bytes in give the same bytes out, on every processor.
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)
+        // Compiled code is run where the compiler wrote it.
+        .with_custom_code_memory(Some(Arc::new(InPlace)))
         // The interface is synchronous, and one plugin runs at a time.
         .concurrency_support(false)
         // Memory images are files that Wasmtime writes, which a sandbox has no right to.

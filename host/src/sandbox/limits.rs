@@ -77,7 +77,7 @@ pub(super) const FUEL_PER_NANOSECOND: u64 = 2;
 pub(super) const FUEL_PER_ROW: u64 = 16;
 /// On top of that, before the host ends a sandbox that does not end a call by itself.
 pub(super) const GRACE: Duration = Duration::from_millis(500);
-/// How often the deadline is looked at.
+/// How far a plugin may go beyond its deadline before it is stopped.
 pub(super) const TICK: Duration = Duration::from_millis(2);
 /// How many rows a question goes through between two looks at the deadline: epochs interrupt Wasm only.
 pub(super) const ROWS_BETWEEN_LOOKS: usize = 1 << 14;

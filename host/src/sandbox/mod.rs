@@ -30,6 +30,7 @@ mod answers;
 mod call;
 mod channel;
 mod child;
+mod code;
 mod compile;
 mod engine;
 mod groups;

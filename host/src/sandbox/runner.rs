@@ -1,9 +1,7 @@
 //! Runs a plugin's calls, each in an instance of its own, and says how each ended.
-#![allow(unsafe_code)] // Loading compiled code.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +9,10 @@ use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 use wasmtime::{Engine, FrameInfo, Store, Trap, UpdateDeadline, WasmBacktrace};
 
 use super::call::{Call, Given};
+use super::code::Code;
 use super::engine::{self, Bound};
 use super::limits::{FAULT_BYTES, HANDLES, HOST_CALL_BYTES};
 use super::outputs::cut;
-use super::ring;
 use super::state::State;
 use super::view::Table;
 use super::wire::{End, Fault, GrantedTable, IntervalOrder, PluginOrder, Put, Reason, Used};
@@ -25,45 +23,13 @@ use super::work::Stop;
 #[derive(Debug)]
 pub(super) struct Runner {
     engine: Engine,
-    /// Of its code.
-    file: u64,
     pre: Pre,
     given: Arc<Given>,
     /// The tables granted, by what orders name them.
     tables: Vec<u32>,
     state: State,
-}
-
-/// Compiled code that was loaded, by the number of its file: many plugins may be one component with other options, and it is
-/// in memory once.
-#[derive(Default)]
-pub(super) struct Loaded(BTreeMap<u64, Component>);
-
-impl Loaded {
-    pub(super) fn component(
-        &mut self,
-        engine: &Engine,
-        order: &PluginOrder,
-        code: &OwnedFd,
-    ) -> wasmtime::Result<(u64, Component)> {
-        let file = rustix::fs::fstat(code)?.st_ino;
-        if let Some(component) = self.0.get(&file) {
-            return Ok((file, component.clone()));
-        }
-        let code = ring::map(code, usize::try_from(order.code_bytes)?)?;
-        // SAFETY: compiled by a process of this same binary, which wrote to a file that was sealed when it had
-        // ended. Should a component have made that process write something else, it runs here and nowhere
-        // else, in a process which holds nothing that the component's plugin was not given anyway, beside
-        // the other plugins of the same tenant.
-        let component = unsafe { Component::deserialize(engine, &code) }?;
-        self.0.insert(file, component.clone());
-        Ok((file, component))
-    }
-
-    /// Keeps what somebody runs. A file's number may be given to another one, once nobody has it.
-    pub(super) fn forget<'a>(&mut self, runners: impl Iterator<Item = &'a Runner> + Clone) {
-        self.0.retain(|file, _| runners.clone().any(|runner| runner.file == *file));
-    }
+    /// Last, because what is made from it goes before.
+    _code: Arc<Code>,
 }
 
 struct Pre {
@@ -107,12 +73,12 @@ impl Runner {
     pub(super) fn load(
         (engine, bound): (&Engine, Bound),
         linker: &Linker<Call>,
-        (file, component): (u64, Component),
+        code: Arc<Code>,
         tables: &[GrantedTable],
         order: PluginOrder,
     ) -> wasmtime::Result<Self> {
-        let instance = engine::link(linker, &component)?;
-        let (configure, analyze) = exports(&component)
+        let instance = engine::link(linker, code.component())?;
+        let (configure, analyze) = exports(code.component())
             .ok_or_else(|| wasmtime::Error::msg("an export is gone since it was compiled"))?;
         let given = Given {
             table_names: tables.iter().map(|table| table.name.clone()).collect(),
@@ -123,17 +89,22 @@ impl Runner {
         };
         Ok(Self {
             engine: engine.clone(),
-            file,
             pre: Pre { instance, configure, analyze },
             given: Arc::new(given),
             tables: tables.iter().map(|table| table.table).collect(),
             state: State::default(),
+            _code: code,
         })
     }
 
     /// Of the tables of an interval, those that the plugin was granted; nothing if one is not there.
     pub(super) fn granted(&self, tables: &BTreeMap<u32, Arc<Table>>) -> Option<Vec<Arc<Table>>> {
         self.tables.iter().map(|table| tables.get(table).cloned()).collect()
+    }
+
+    /// Of each call.
+    pub(super) fn deadline(&self) -> Duration {
+        self.given.deadline
     }
 
     /// Calls the plugin once. State and outputs are kept together, and only if it goes well; of `configure`,
