@@ -1,37 +1,45 @@
 //! Control groups by their ids: the inode number of a group's folder (version 2 only).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::escape::escape;
 
-/// Groups that are looked through for one that is not known yet. Whoever makes more of them sees them as gone.
+/// Groups that are looked through for those that are not known yet, and how long that may take. Whoever makes more of them
+/// sees them as gone.
 const MOST_GROUPS: usize = 65_536;
+const LOOK_WALL: Duration = Duration::from_millis(100);
+/// Paths that are remembered: groups come and go.
+const MOST_PATHS: usize = 2 * MOST_GROUPS;
 
 /// The control groups that there are, looked up as they are asked for.
 #[derive(Debug)]
 pub(crate) struct Cgroups {
     root: PathBuf,
     paths: HashMap<u64, String>,
+    /// Since [`Cgroups::forget_look`].
+    has_looked: bool,
 }
 
 impl Default for Cgroups {
     fn default() -> Self {
-        Self { root: "/sys/fs/cgroup".into(), paths: HashMap::new() }
+        Self { root: "/sys/fs/cgroup".into(), paths: HashMap::new(), has_looked: false }
     }
 }
 
 impl Cgroups {
     /// The group's path below the root of all groups, escaped. One that is gone is known by its id.
     pub(crate) fn path(&mut self, id: u64) -> String {
-        if !self.paths.contains_key(&id) {
+        // What it does not find is gone, and so is all that is asked for until the next interval: whoever makes groups that
+        // are gone at once makes many.
+        if !self.paths.contains_key(&id) && !std::mem::replace(&mut self.has_looked, true) {
             self.look();
         }
-        // Remembered, so that a group that is gone is not looked for again.
-        self.paths.entry(id).or_insert_with(|| format!("(gone: {id})")).clone()
+        self.paths.get(&id).cloned().unwrap_or_else(|| format!("(gone: {id})"))
     }
 
     /// The id of the container whose group it is, where its path names one: 64 hexadecimal digits, as runtimes of
@@ -42,15 +50,24 @@ impl Cgroups {
         path.split(['/', '-', '.', ':']).rev().find(is_id).unwrap_or_default().to_owned()
     }
 
-    /// Notes the paths of all groups that there are now.
+    /// Has groups looked for again: another interval is over, in which new ones may have been made.
+    pub(crate) fn forget_look(&mut self) {
+        self.has_looked = false;
+    }
+
+    /// Notes the paths of all groups that there are now, the outer ones first.
     fn look(&mut self) {
-        let mut folders = vec![self.root.clone()];
+        if self.paths.len() >= MOST_PATHS {
+            self.paths.clear();
+        }
+        let until = Instant::now() + LOOK_WALL;
+        let mut folders = VecDeque::from([self.root.clone()]);
         let mut seen = 0;
-        while let Some(folder) = folders.pop() {
+        while let Some(folder) = folders.pop_front() {
             let Ok(about) = fs::metadata(&folder) else { continue };
             self.paths.insert(about.ino(), below(&self.root, &folder));
             seen += 1;
-            if seen == MOST_GROUPS {
+            if seen == MOST_GROUPS || Instant::now() >= until {
                 return;
             }
             let entries = fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok);
@@ -121,11 +138,21 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         let inode = fs::metadata(&folder).unwrap().ino();
         let top = fs::metadata(root.path()).unwrap().ino();
-        let mut groups = Cgroups { root: root.path().to_owned(), paths: HashMap::new() };
+        let mut groups = Cgroups { root: root.path().to_owned(), ..Cgroups::default() };
         assert_eq!(groups.path(inode), format!("/system.slice/docker-{id}.scope"));
         assert_eq!(groups.container(inode), id);
         assert_eq!(groups.path(top), "/");
         assert_eq!(groups.container(top), "");
         assert_eq!(groups.path(1), "(gone: 1)");
+        let later = root.path().join("later");
+        fs::create_dir(&later).unwrap();
+        let inode = fs::metadata(&later).unwrap().ino();
+        groups.forget_look();
+        assert_eq!((groups.path(inode), groups.path(1)), ("/later".to_owned(), "(gone: 1)".to_owned()));
+        // All are looked for once an interval, and no more.
+        let last = root.path().join("last");
+        fs::create_dir(&last).unwrap();
+        let inode = fs::metadata(&last).unwrap().ino();
+        assert_eq!(groups.path(inode), format!("(gone: {inode})"));
     }
 }

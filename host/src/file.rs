@@ -50,10 +50,22 @@ impl State {
 }
 
 /// The state of a file that a process has opened, or that is a place only (`O_PATH`). Refused are pipes and devices, and
-/// what is in FUSE, where even a question may wait for whoever mounted it.
+/// what is in FUSE, where even a question may wait for whoever mounted it. So it may in an overlay, which any user can have
+/// over FUSE among mounts of its own; one that this process sees too was mounted by the machine's administrator.
 pub(crate) fn examine(file: &File, pid: u32) -> io::Result<State> {
     // The mount is asked for first, which asks nothing of the file system.
-    if mount_type(pid, file)?.is_none_or(|kind| kind.starts_with("fuse")) {
+    let about = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd()))?;
+    let id = about.lines().find_map(|line| Some(line.strip_prefix("mnt_id:")?.trim()));
+    let theirs = mounts(&pid.to_string())?;
+    let answers = match id.and_then(|id| Mount::find(&theirs, |mount| mount.id == id)) {
+        None => false,
+        Some(mount) if mount.kind == "overlay" => {
+            let is_it = |own: &Mount<'_>| own.kind == mount.kind && own.device == mount.device;
+            Mount::find(&mounts("self")?, is_it).is_some()
+        }
+        Some(mount) => !mount.kind.starts_with("fuse"),
+    };
+    if !answers {
         return Err(refused("in a file system that may not answer"));
     }
     State::of(file)
@@ -74,17 +86,50 @@ fn refused(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, what)
 }
 
-/// The type of the file system, as far as the process's list of mounts has it.
-fn mount_type(pid: u32, file: &File) -> io::Result<Option<String>> {
-    let about = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd()))?;
-    let Some(id) = about.lines().find_map(|line| Some(line.strip_prefix("mnt_id:")?.trim())) else {
-        return Ok(None);
-    };
+/// A process's list of mounts.
+fn mounts(process: &str) -> io::Result<String> {
     let mut mounts = Vec::new();
-    File::open(format!("/proc/{pid}/mountinfo"))?.take(MOUNTS_BYTES).read_to_end(&mut mounts)?;
-    // "36 35 98:0 /root /point rw,noatime master:1 - ext3 /dev/root rw", with its spaces escaped.
-    Ok(String::from_utf8_lossy(&mounts).lines().find_map(|line| {
-        let rest = line.strip_prefix(id)?.strip_prefix(' ')?;
-        rest.split_once(" - ")?.1.split(' ').next().map(str::to_owned)
-    }))
+    File::open(format!("/proc/{process}/mountinfo"))?.take(MOUNTS_BYTES).read_to_end(&mut mounts)?;
+    Ok(String::from_utf8_lossy(&mounts).into_owned())
+}
+
+/// A line of such a list.
+struct Mount<'a> {
+    id: &'a str,
+    /// The number of the device that the file system is for those who ask.
+    device: &'a str,
+    kind: &'a str,
+}
+
+impl<'a> Mount<'a> {
+    fn find(list: &'a str, is_it: impl Fn(&Self) -> bool) -> Option<Self> {
+        list.lines().filter_map(Self::parse).find(is_it)
+    }
+
+    /// `36 35 98:0 /root /point rw,noatime master:1 - ext3 /dev/root rw`, with its spaces escaped.
+    fn parse(line: &'a str) -> Option<Self> {
+        let (front, back) = line.split_once(" - ")?;
+        let mut front = front.split(' ');
+        Some(Self { id: front.next()?, device: front.nth(1)?, kind: back.split(' ').next()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_is_found_by_its_number() {
+        let list = "36 35 98:0 / / rw,noatime master:1 - ext4 /dev/root rw\n\
+                    361 36 0:52 / /a\\040-\\040b rw shared:3 - overlay overlay rw,lowerdir=/x\nhalf a li";
+        let found = Mount::find(list, |mount| mount.id == "361").unwrap();
+        assert_eq!((found.device, found.kind), ("0:52", "overlay"));
+        assert!(Mount::find(list, |mount| mount.id == "3").is_none());
+    }
+
+    #[test]
+    fn a_file_of_this_machine_is_examined() {
+        let file = tempfile::tempfile().unwrap();
+        assert_eq!(examine(&file, std::process::id()).unwrap().size, 0);
+    }
 }

@@ -135,6 +135,7 @@ impl Keys {
         names: &mut Names,
         until: Instant,
     ) -> bool {
+        names.cgroups.forget_look();
         let length = ids.last().map_or(0, |last| *last as usize + 1).max(self.known.len());
         self.known.resize(length, false);
         self.nulls.resize(length, 0);

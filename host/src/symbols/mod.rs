@@ -41,6 +41,9 @@ use text::{Folded, Frame};
 
 /// The least time between two readings of /proc/kallsyms: modules and BPF programs come and go.
 const KALLSYMS_AGE: Duration = Duration::from_secs(10);
+/// What reading lists of mappings may take even if there is no time: without them, of a place not even the file is known. A
+/// process can have many mappings, and there can be many processes.
+const LISTS_WALL: Duration = Duration::from_millis(100);
 
 /// What is known of code so far. Empty until it is asked; then it keeps the kernel's names, and copies of the files
 /// that stacks led through.
@@ -106,6 +109,9 @@ impl Symbols {
 
     /// Whether a stack that has a text can have more names in another one, later.
     pub(crate) fn waits(&self, stack: &Stack) -> bool {
+        if matches!(stack, Stack::Addresses(..)) {
+            return true;
+        }
         let waits = |(module, place): (&Module, u64)| {
             module.file.as_ref().is_some_and(|file| self.files.waits(file, place))
         };
@@ -115,6 +121,7 @@ impl Symbols {
     /// Finds out where in which files addresses are, which is done once: soon the process may have ended, or run another
     /// program.
     fn place(&mut self, stacks: &mut [Stack], until: Instant) {
+        let lists_until = until.max(Instant::now() + LISTS_WALL);
         let mut new: Vec<(u32, &mut Stack)> = Vec::new();
         for stack in stacks {
             if let Stack::Addresses(pid, _) = stack {
@@ -125,6 +132,9 @@ impl Symbols {
         for of_process in new.chunk_by_mut(|a, b| a.0 == b.0) {
             let Some((pid, _)) = of_process.first() else { continue };
             let pid = *pid;
+            if Instant::now() >= lists_until {
+                return;
+            }
             let mut process = match self.processes.get(pid) {
                 Ok(process) => Some(process),
                 Err(error) => {
@@ -151,7 +161,13 @@ impl Symbols {
 
     fn fold(&self, stack: &Stack) -> String {
         let mut folded = Folded::default();
-        let Stack::Placed(places) = stack else { return folded.finish() };
+        let places = match stack {
+            Stack::Placed(places) => places,
+            Stack::Addresses(_, addresses) => {
+                places(addresses).for_each(|_| folded.push(Frame::Unknown));
+                return folded.finish();
+            }
+        };
         for place in places {
             let Some((module, place)) = place else {
                 folded.push(Frame::Unknown);
