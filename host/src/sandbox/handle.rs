@@ -1,6 +1,6 @@
 //! The host's end of a sandbox: hands snapshots down, takes answers up, and keeps watch.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -46,6 +46,8 @@ pub struct Sandbox {
     room: Room,
     ring: Ring,
     process: Process,
+    /// What it has been ordered to load and has not said how that went, in that order.
+    loads: VecDeque<usize>,
     /// Dropped after the process, for its control group goes with it.
     compiler: Compiler,
     /// Processes in a row that did not come up.
@@ -291,6 +293,7 @@ impl Sandbox {
             room,
             ring,
             process,
+            loads: VecDeque::new(),
             compiler: Compiler::new(identity, bound),
             failed_starts: 0,
             ready: Vec::new(),
@@ -416,6 +419,7 @@ impl Sandbox {
         // by that it does not load.
         let code = plugin.code.file.try_clone().map_err(failed)?;
         drop(self.process.channel.post(&order, Some(code)));
+        self.loads.push_back(number);
         Ok(())
     }
 
@@ -610,10 +614,11 @@ impl Sandbox {
     }
 
     fn loaded(&mut self, number: usize, end: End, outputs: Vec<Put>, used: Used) -> bool {
-        let Some(plugin) = self.plugins.get_mut(&number) else {
-            // It was taken away meanwhile; a number that was never given is another matter.
-            return number < self.next_plugin;
-        };
+        if self.loads.pop_front() != Some(number) {
+            return false;
+        }
+        // It may have been taken away meanwhile.
+        let Some(plugin) = self.plugins.get_mut(&number) else { return true };
         let again = std::mem::take(&mut plugin.again);
         match plugin.phase {
             Phase::Over => return true,
@@ -734,6 +739,7 @@ impl Sandbox {
         }
         self.progress = Instant::now();
         self.down = None;
+        self.loads.clear();
         self.plugins.values_mut().for_each(|plugin| plugin.again = plugin.phase == Phase::Loaded);
         let numbers: Vec<usize> = self.plugins.keys().copied().collect();
         numbers.into_iter().try_for_each(|number| self.load(number))

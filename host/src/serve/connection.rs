@@ -312,7 +312,7 @@ fn begin(
 }
 
 /// What somebody may have.
-fn admit(line: &Line, peer: &Peer) -> std::result::Result<Option<Arc<Tenant>>, Denied> {
+pub(super) fn admit(line: &Line, peer: &Peer) -> std::result::Result<Option<Arc<Tenant>>, Denied> {
     let (reply, known) = channel();
     line.ask(Command::Admit { peer: peer.clone(), reply });
     known.recv().map_err(|_| gone())?
@@ -325,7 +325,8 @@ pub(super) fn ask(
     mut wanted: Wanted,
     stream: Stream,
 ) -> std::result::Result<bool, Denied> {
-    if let Some(tenant) = admit(line, &peer)? {
+    wanted.admitted = admit(line, &peer)?;
+    if let Some(tenant) = &wanted.admitted {
         wanted.plugins.iter_mut().for_each(|plugin| plugin.examine(&tenant.grant.trust));
     }
     let wanted = Arc::new(wanted);
@@ -472,5 +473,6 @@ pub(super) fn wanted(start: Start, components: Vec<Vec<u8>>, kernel: &Kernel) ->
         programs: programs::kept(kernel),
         asked: Some(start.asked),
         origin: Origin::Asked,
+        admitted: None,
     })
 }

@@ -302,6 +302,11 @@ impl Engine {
         wanted: &Arc<Wanted>,
     ) -> std::result::Result<Option<Compiler>, Denied> {
         let tenant = self.tenant_of(peer);
+        if !wanted.plugins.is_empty() && !are_alike(&wanted.admitted, &tenant) {
+            let error =
+                Error::new(Kind::Unavailable, "the policy was read again meanwhile, and is another one");
+            return Err(failed(error.help("try again")));
+        }
         let (own, interval) = (self.interval, humantime::format_duration(self.interval).to_string());
         if wanted.interval != own && tenant.as_ref().is_none_or(|(_, grant)| grant.is_none()) {
             let error = Error::new(Kind::Config, format!("the interval of this daemon is {interval}"))
@@ -359,7 +364,7 @@ impl Engine {
         if wanted.plugins.is_empty() {
             return Ok(None);
         }
-        if state.sandbox.is_none() && !sandbox::separates_users() && self.is_another_there(&name) {
+        if !sandbox::separates_users() && self.is_another_there(&name) {
             let message = "another tenant has plugins, and this daemon has no users to keep them apart";
             let error = Error::new(Kind::Unavailable, message)
                 .help("start it with CAP_SETUID and CAP_SETGID, as its unit does");
@@ -528,8 +533,13 @@ impl Engine {
             match sandbox.add(compiled.with_tables(tables)) {
                 Ok(number) => {
                     change.new_plugins.insert(number);
+                    let mut wanted_plugin = plugin.clone();
+                    if wanted.name.is_none() {
+                        // They are large, and nobody needs them any more.
+                        wanted_plugin.component = Arc::default();
+                    }
                     job.plugins.push(JobPlugin {
-                        wanted: plugin.clone(),
+                        wanted: wanted_plugin,
                         granted,
                         number,
                         configured: false,
@@ -633,6 +643,17 @@ fn kept(peer: &Peer, name: &str, wanted: &Wanted) -> Option<Kept> {
         plugins: wanted.plugins.clone(),
         programs: wanted.programs.clone(),
     })
+}
+
+/// Whether plugins that were looked into, and perhaps compiled, for one are in order for the other.
+fn are_alike(before: &Option<Arc<Tenant>>, now: &Option<(Arc<str>, Option<Arc<Tenant>>)>) -> bool {
+    match (before, now) {
+        (Some(before), Some((_, Some(now)))) => {
+            before.name == now.name && before.grant.trust == now.grant.trust
+        }
+        (None, Some((_, None))) | (_, None) => true,
+        _ => false,
+    }
 }
 
 /// The processes that a tenant's tables leave out: the daemon, and the tenant's own sandbox, which would feed itself.

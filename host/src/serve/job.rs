@@ -17,6 +17,7 @@ use super::supervise::Supervisor;
 use crate::event::Output;
 use crate::kernel::arrow_error;
 use crate::manifest::Given;
+use crate::policy::Tenant;
 use crate::sandbox::{Limits, OptionValue};
 use crate::snapshot::{Coverage, Snapshot, schema};
 use crate::table::TableSpec;
@@ -40,6 +41,8 @@ pub(super) struct Wanted {
     /// again.
     pub(super) asked: Option<Asked>,
     pub(super) origin: Origin,
+    /// For whom its plugins were looked into: the policy may have been read again since.
+    pub(super) admitted: Option<Arc<Tenant>>,
 }
 
 /// Where what is wanted comes from.
@@ -76,14 +79,16 @@ impl Wanted {
             programs: Vec::new(),
             asked: None,
             origin: Origin::RestoredTables,
+            admitted: None,
         }
     }
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) struct WantedPlugin {
     pub(super) name: String,
     pub(super) digest: Digest,
+    /// Nothing once it runs, if it is not kept.
     pub(super) component: Arc<[u8]>,
     /// Which version it says that it is, or why it is refused whatever its place, once that was looked into.
     pub(super) examined: Result<Option<Version>, trust::Refusal>,
@@ -117,7 +122,9 @@ impl WantedPlugin {
 
     /// Another one of the same name does the same.
     pub(super) fn is_like(&self, other: &Self) -> bool {
-        self == other
+        let Self { name, digest, component: _, examined, tables, options, limits } = self;
+        (name, digest, examined) == (&other.name, &other.digest, &other.examined)
+            && (tables, options, limits) == (&other.tables, &other.options, &other.limits)
     }
 }
 

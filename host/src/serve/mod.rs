@@ -47,7 +47,7 @@ use crate::error::{Error, Kind, Result};
 use crate::escape::guard;
 use crate::kernel::feature;
 use crate::manifest;
-use crate::policy::{Peer, Policy};
+use crate::policy::{OPERATOR, Peer, Policy};
 use crate::probe::Kernel;
 use crate::sandbox;
 use audit::Audit;
@@ -208,6 +208,7 @@ fn own(path: &Path) -> Result<Wanted> {
         asked: None,
         // A gap in it is the daemon's own, whose log tells of it.
         origin: Origin::Asked,
+        admitted: None,
         tables: config.tables,
     })
 }
@@ -307,6 +308,7 @@ fn restore_all(line: &Line, kept: Vec<store::Found>) {
     for store::Found { tenant, job, bytes, read, .. } in kept {
         let begun = read.and_then(|again| {
             let (peer, wanted) = resolve(again)?;
+            is_still(line, &peer, &tenant)?;
             begin(line, peer.clone(), wanted.tables())?;
             Ok((peer, Wanted { origin: Origin::Restored, ..wanted }))
         });
@@ -324,11 +326,22 @@ fn restore_all(line: &Line, kept: Vec<store::Found>) {
     for store::Found { tenant, job, read, .. } in waits {
         let begun = read.and_then(|again| {
             let (peer, wanted) = resolve(again)?;
+            is_still(line, &peer, &tenant)?;
             begin(line, peer, Wanted { origin: Origin::RestoredWaiting, ..wanted })
         });
         if let Err(why) = begun {
             say(&format!("a new version of {job} of {tenant}: {why}"));
         }
+    }
+}
+
+/// Whether whoever began a job is of the tenant whose it was: it is kept, and can be stopped, by that tenant's name.
+fn is_still(line: &Line, peer: &Peer, tenant: &str) -> std::result::Result<(), String> {
+    let now = connection::admit(line, peer);
+    match now.map(|now| now.map_or_else(|| OPERATOR.into(), |now| now.name.clone())) {
+        Ok(now) if *now == *tenant => Ok(()),
+        Ok(now) => Err(format!("user {} is of {now} by now: stop it, and start it there", peer.uid)),
+        Err(_) => Err(format!("user {} is of no tenant any more", peer.uid)),
     }
 }
 

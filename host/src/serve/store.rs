@@ -263,7 +263,7 @@ fn write_job(folder: &Path, path: &Path, job: &Kept) -> io::Result<()> {
     let written = Written { pid, uid, gids, cgroup, group, name, asked, plugins, programs };
     // No plugin is called `.job`.
     fs::write(new.join(".job"), postcard::to_stdvec(&written).map_err(io::Error::other)?)?;
-    remove(path)?;
+    remove_job(folder, path)?;
     fs::rename(new, path)
 }
 

@@ -341,7 +341,8 @@ fn request(plugin: &WantedPlugin) -> PluginRequest<'_> {
 pub(super) fn asked(wanted: &Wanted) -> u64 {
     match &wanted.asked {
         Some(Asked::Text { text, path }) => (text.len() + path.len()) as u64,
-        _ => 0,
+        Some(arguments) => postcard::to_stdvec(arguments).map_or(0, |bytes| bytes.len() as u64),
+        None => 0,
     }
 }
 

@@ -34,7 +34,7 @@ impl fmt::Debug for KeyId {
 }
 
 /// Public keys of minisign.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Keys(Vec<(KeyId, PublicKey)>);
 
 impl Keys {

@@ -29,7 +29,7 @@ pub(crate) use sections::{Layout, custom};
 pub use signature::signed;
 
 /// What a component has to be. What is left at its default demands a signature, which no key can give.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Demands {
     /// It must be one of these. Empty: it may be any.
     pub digests: Vec<Digest>,

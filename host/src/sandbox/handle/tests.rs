@@ -39,12 +39,14 @@ fn called() -> (Sandbox, Channel) {
         Process { child: process::Process::child(child).unwrap(), channel, up: true, out_of_memory: 0 };
     let sandbox = Sandbox {
         plugins,
-        next_plugin: 2,
+        // The last one was taken away.
+        next_plugin: 3,
         tables: BTreeMap::new(),
         next_table: 0,
         room: Room { guest: 0, code: 0 },
         ring,
         process,
+        loads: VecDeque::new(),
         compiler: Compiler::new(choose_user().unwrap(), Bound::Time),
         failed_starts: 0,
         ready: Vec::new(),
@@ -130,6 +132,10 @@ fn claims_that_cannot_be_end_the_process() {
         (
             "loaded when it was not asked",
             Claim::Loaded { plugin: 0, end: Ok(()), outputs: Vec::new(), used: Used::default() },
+        ),
+        (
+            "loaded again after it was taken away",
+            Claim::Loaded { plugin: 2, end: Ok(()), outputs: Vec::new(), used: Used::default() },
         ),
     ];
     for (what, claim) in claims {
