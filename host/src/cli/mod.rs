@@ -160,7 +160,8 @@ struct Output {
     /// What to write to standard output
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
-    /// Also write the artefacts of plugins into this folder, as PLUGIN/INTERVAL-NAME
+    /// Also write the artefacts of plugins into this folder, as PLUGIN/INTERVAL-NAME, or where that is there already as
+    /// PLUGIN/INTERVAL.N-NAME with a number
     #[arg(long, value_name = "FOLDER")]
     artefacts: Option<PathBuf>,
 }

@@ -1,7 +1,7 @@
 //! What plugins put out as files, in a folder.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
@@ -15,22 +15,33 @@ const NAME_BYTES: usize = 128;
 /// Writes artefacts as `FOLDER/PLUGIN/INTERVAL-NAME`, and passes everything on.
 pub(crate) struct Artefacts {
     folder: PathBuf,
+    /// How many names were there already.
+    again: u64,
     inner: Box<dyn Sink>,
 }
 
 impl Artefacts {
     pub(crate) fn new(folder: &Path, inner: Box<dyn Sink>) -> Result<Self> {
         fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
-        Ok(Self { folder: folder.to_owned(), inner })
+        Ok(Self { folder: folder.to_owned(), again: 0, inner })
     }
 
-    /// Nothing that is there is written over, and no link is followed.
-    fn write(&self, plugin: &str, interval: u64, name: &str, bytes: &[u8]) -> Result<()> {
+    /// Nothing that is there is written over, and no link is followed. A name that is there gets a number: it may be from a
+    /// run before, and a plugin can have one twice, which must not end the run.
+    fn write(&mut self, plugin: &str, interval: u64, name: &str, bytes: &[u8]) -> Result<()> {
         let folder = self.folder.join(safe(plugin));
         fs::create_dir_all(&folder).map_err(|error| failed(&folder, &error))?;
-        let path = folder.join(format!("{interval}-{}", safe(name)));
-        let written = File::create_new(&path).and_then(|mut file| file.write_all(bytes));
-        written.map_err(|error| failed(&path, &error))
+        let mut path = folder.join(format!("{interval}-{}", safe(name)));
+        let mut file = loop {
+            match File::create_new(&path) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    self.again += 1;
+                    path = folder.join(format!("{interval}.{}-{}", self.again, safe(name)));
+                }
+                made => break made.map_err(|error| failed(&path, &error))?,
+            }
+        };
+        file.write_all(bytes).map_err(|error| failed(&path, &error))
     }
 }
 
@@ -56,7 +67,7 @@ impl Sink for Artefacts {
 }
 
 /// A stranger's name, as a file can be called without leaving its folder: everything but letters, digits, `.`, `_` and `-` is
-/// a `_`. Two names can come to the same; then the second is not written over the first.
+/// a `_`. Two names can come to the same.
 fn safe(name: &str) -> String {
     let keep = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' };
     name.chars().take(NAME_BYTES).map(keep).collect::<String>().replace("..", "__")
@@ -64,7 +75,7 @@ fn safe(name: &str) -> String {
 
 fn failed(path: &Path, error: &std::io::Error) -> Error {
     Error::new(Kind::Io, format!("cannot write {}: {error}", path.display()))
-        .help("name another folder with --artefacts; nothing in it is written over")
+        .help("name another folder with --artefacts")
 }
 
 #[cfg(test)]
@@ -83,16 +94,18 @@ mod tests {
         };
         let names = ["a.svg", "../../etc/passwd", "/a", "", "\0\n", "...", &"long".repeat(100)];
         names.iter().for_each(|name| put(name).unwrap());
-        assert_eq!(put("a.svg").unwrap_err().kind, Kind::Io, "it is there");
+        (0..3).for_each(|_| put("a.svg").unwrap());
         // All of them are in the one folder of the one plugin, whatever they are called there.
         let written = fs::read_dir(folder.path().join("___p")).unwrap().map(|entry| entry.unwrap().path());
         let written: Vec<_> = written.collect();
-        assert_eq!(written.len(), names.len());
+        assert_eq!(written.len(), names.len() + 3);
         assert!(
             written.iter().all(|path| path.is_file() && path.parent().unwrap().ends_with("___p")),
             "{written:?}"
         );
-        assert!(written.iter().any(|path| path.ends_with("7-a.svg")), "{written:?}");
+        for name in ["7-a.svg", "7.1-a.svg", "7.2-a.svg", "7.3-a.svg"] {
+            assert!(written.iter().any(|path| path.ends_with(name)), "{written:?}");
+        }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }
