@@ -93,13 +93,9 @@ impl Dev {
     /// The sources, the tests, and a recording from elsewhere.
     fn files(&self) -> Result<Files> {
         let mut files = sources(&self.folder)?;
-        let tests = self.folder.join("tests");
-        files.extend(Files::of(&tests, &[])?);
-        // A recording is a folder, and may be another one's by a link.
-        let inside = std::fs::read_dir(&tests).into_iter().flatten().flatten().map(|entry| entry.path());
-        let links = inside.filter(|path| path.is_symlink() && path.is_dir());
-        for recording in links.chain(self.recording.clone()) {
-            files.extend(Files::of(&recording, &[])?);
+        files.extend(Files::of(&self.folder.join("tests"), &[])?);
+        if let Some(recording) = &self.recording {
+            files.extend(Files::of(recording, &[])?);
         }
         Ok(files)
     }

@@ -87,7 +87,7 @@ fn cases(project: &Project) -> Result<Vec<Case>> {
     if cases.is_empty() {
         let message = format!("there are no recordings in {}", project.tests().display());
         return Err(Error::new(Kind::NoInput, message)
-            .help("`weir record --plugin build/NAME.wasm -o tests/first.weir` makes one"));
+            .help("`weir record --plugin build/NAME.wasm -o tests/first.weir` makes one of the tables in plugin.toml"));
     }
     Ok(cases)
 }

@@ -1,6 +1,6 @@
 //! Which files there are, and whether any of them has changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::fs;
 use std::io;
@@ -31,33 +31,45 @@ struct Seen {
 }
 
 impl Files {
-    /// What is in a folder and those below it, but for what tools keep and what of the folder itself is left out.
+    /// What is in a folder, in those below it and in those that links lead to, but for what tools keep and what of the
+    /// folder itself is left out, which no link brings back.
     pub(super) fn of(folder: &Path, left_out: &[&str]) -> Result<Self> {
         let mut files = Self::default();
-        let mut folders = vec![folder.to_owned()];
+        let Some(root) = if_there(folder.canonicalize())? else { return Ok(files) };
+        let left_out: Vec<_> = left_out.iter().map(|name| root.join(name)).collect();
+        let is_left_out = |path: &Path| left_out.iter().any(|left_out| path.starts_with(left_out));
+        // By their real paths: links can lead to one folder twice, or round in a circle.
+        let mut seen = HashSet::from([root.clone()]);
+        let mut folders = vec![root];
         while let Some(inner) = folders.pop() {
-            let entries = match fs::read_dir(&inner) {
-                // It may have gone by now, as an editor's files do.
-                Err(error)
-                    if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
-                {
-                    continue;
-                }
-                entries => entries?,
-            };
+            let Some(entries) = if_there(fs::read_dir(&inner))? else { continue };
             for entry in entries {
                 let entry = entry?;
-                let is_in = |names: &[&str]| names.iter().any(|name| entry.file_name() == *name);
-                if is_in(&TOOLS) || (inner == folder && is_in(left_out)) {
+                let path = entry.path();
+                if TOOLS.iter().any(|tool| entry.file_name() == *tool) || is_left_out(&path) {
                     continue;
                 }
-                match entry.file_type()?.is_dir() {
-                    true => folders.push(entry.path()),
-                    false => files.add(&entry.path())?,
+                let kind = entry.file_type()?;
+                let real = match kind.is_symlink() {
+                    true => if_there(path.canonicalize())?.filter(|real| real.is_dir()),
+                    false => kind.is_dir().then(|| path.clone()),
+                };
+                match real {
+                    None => files.add(&path)?,
+                    Some(real) => {
+                        // The link itself, too: what it leads to does not show that it has got another name.
+                        if kind.is_symlink() {
+                            files.insert(path, entry.metadata())?;
+                        }
+                        if !is_left_out(&real) && seen.insert(real.clone()) {
+                            folders.push(real);
+                        }
+                    }
                 }
                 if files.0.len() + folders.len() > MOST_FILES {
                     let message = format!("{} has more than {MOST_FILES} files", folder.display());
-                    return Err(Error::new(Kind::Usage, message).help("is it the plugin's own folder?"));
+                    return Err(Error::new(Kind::Usage, message)
+                        .help("is it the plugin's own folder? What its links lead to counts, too"));
                 }
             }
         }
@@ -66,13 +78,13 @@ impl Files {
 
     /// Adds a file, or whatever a link stands for, if it is there.
     pub(super) fn add(&mut self, path: &Path) -> io::Result<()> {
-        match fs::metadata(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => (),
-            about => {
-                let about = about?;
-                let written = (about.mtime(), about.mtime_nsec());
-                self.0.insert(path.to_owned(), Seen { size: about.len(), written });
-            }
+        self.insert(path.to_owned(), fs::metadata(path))
+    }
+
+    fn insert(&mut self, path: PathBuf, about: io::Result<fs::Metadata>) -> io::Result<()> {
+        if let Some(about) = if_there(about)? {
+            let written = (about.mtime(), about.mtime_nsec());
+            self.0.insert(path, Seen { size: about.len(), written });
         }
         Ok(())
     }
@@ -91,6 +103,20 @@ impl Files {
     }
 }
 
+/// What was looked for, if it is there: it may have gone by now, as an editor's files do, and a link can lead nowhere, or to
+/// itself.
+fn if_there<T>(looked: io::Result<T>) -> io::Result<Option<T>> {
+    match looked {
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+                || error.raw_os_error() == Some(libc::ELOOP) =>
+        {
+            Ok(None)
+        }
+        looked => looked.map(Some),
+    }
+}
+
 /// A line for each, to be kept and compared.
 impl fmt::Display for Files {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -103,7 +129,14 @@ impl fmt::Display for Files {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
+
+    fn set_back(file: &Path) {
+        let an_hour_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+        fs::File::options().append(true).open(file).unwrap().set_modified(an_hour_ago).unwrap();
+    }
 
     #[test]
     fn every_change_is_seen() {
@@ -113,8 +146,7 @@ mod tests {
         for name in ["src/a", "src/b", "older"] {
             fs::write(file(name), "text").unwrap();
         }
-        let an_hour_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
-        fs::File::options().append(true).open(file("older")).unwrap().set_modified(an_hour_ago).unwrap();
+        set_back(&file("older"));
         let now = || Files::of(folder.path(), &["build"]).unwrap();
         let mut before = now();
         let mut has_changed = || std::mem::replace(&mut before, now()) != before;
@@ -129,6 +161,38 @@ mod tests {
         fs::remove_file(file("src/b")).unwrap();
         assert!(has_changed(), "one less");
         fs::rename(file("src/a"), file("src/c")).unwrap();
+        assert!(has_changed(), "another name");
+    }
+
+    #[test]
+    fn what_is_behind_links_is_seen_once() {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let file = |name: &str| folder.path().join(name);
+        let shared = elsewhere.path().join("shared");
+        fs::write(&shared, "text").unwrap();
+        fs::create_dir(file("build")).unwrap();
+        for (to, link) in [
+            (elsewhere.path(), file("linked")),
+            (elsewhere.path(), file("again")),
+            (folder.path(), elsewhere.path().join("back")),
+            (Path::new("build"), file("generated")),
+            (Path::new("nowhere"), file("dangling")),
+            (Path::new("itself"), file("itself")),
+        ] {
+            symlink(to, link).unwrap();
+        }
+        let now = || Files::of(folder.path(), &["build"]).unwrap();
+        let mut before = now();
+        assert_eq!(before.0.len(), 5, "the file, and the four links that lead to folders:\n{before}");
+        let mut has_changed = || std::mem::replace(&mut before, now()) != before;
+        assert!(!has_changed());
+        fs::write(file("build/x"), "").unwrap();
+        assert!(!has_changed(), "what is left out, by another name");
+        set_back(&shared);
+        assert!(has_changed(), "as long as before");
+        fs::write(&shared, "a longer text").unwrap();
+        assert!(has_changed(), "another text");
+        fs::rename(file("linked"), file("renamed")).unwrap();
         assert!(has_changed(), "another name");
     }
 

@@ -1,7 +1,8 @@
 //! A plugin's folder.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
@@ -106,19 +107,119 @@ pub(super) fn write(from: &Dir<'_>, to: &Path, change: impl Fn(&[u8]) -> Vec<u8>
     Ok(())
 }
 
+/// Writes a file as a whole or not at all, if it is not there like that already.
 pub(super) fn write_file(path: &Path, content: &[u8]) -> Result<()> {
-    if fs::read(path).is_ok_and(|there| there == content) {
+    put(path, content)
+        .map_err(|error| Error::new(Kind::Io, format!("cannot write {}: {error}", path.display())))
+}
+
+fn put(path: &Path, content: &[u8]) -> io::Result<()> {
+    let there = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        there => Some(there?),
+    };
+    // Nothing takes the place of a pipe or a device, nor of a file that is open: a link to /proc, as /dev/stdout is.
+    let is_open = ["/proc", "/dev/fd"].iter().any(|folder| path.starts_with(folder));
+    if is_open || there.as_ref().is_some_and(|there| !there.is_file()) {
+        return fs::write(path, content);
+    }
+    if there.is_some() && fs::read(path).is_ok_and(|there| there == content) {
         return Ok(());
     }
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    // A link stays one, whether or not there is something yet where it leads to.
+    if let Ok(to) = fs::read_link(path) {
+        return put(&folder.join(to), content);
     }
-    fs::write(path, content)
-        .map_err(|error| Error::new(Kind::Io, format!("cannot write {}: {error}", path.display())))
+    if there.is_some() {
+        // Who may not write to it may not replace it, either.
+        File::options().write(true).open(path)?;
+    }
+    fs::create_dir_all(folder)?;
+    replace(path, there.map(|there| there.permissions()), content)
+}
+
+/// Puts a whole file where one may be, or leaves that as it is.
+fn replace(path: &Path, permissions: Option<fs::Permissions>, content: &[u8]) -> io::Result<()> {
+    // In the same folder, because no file moves to another file system; by a name that nobody else comes to.
+    let new = path.with_file_name(format!(".weir-{:016x}", RandomState::new().hash_one(path)));
+    let mut file = File::create_new(&new)?;
+    let done = permissions
+        .map_or(Ok(()), |permissions| file.set_permissions(permissions))
+        .and_then(|()| file.write_all(content))
+        .and_then(|()| fs::rename(&new, path));
+    if done.is_err() {
+        drop(fs::remove_file(&new));
+    }
+    done
 }
 
 /// A part of the SDK that every build of Weir has.
 pub(super) fn part(path: &str) -> Result<&'static Dir<'static>> {
     SDK.get_dir(path)
         .ok_or_else(|| Error::new(Kind::Software, format!("this build of Weir lacks plugin-sdk/{path}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+
+    use rustix::fs::{CWD, Mode, mkfifoat};
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        path.metadata().unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_file_is_replaced_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (inner, usual) = (folder.path().join("inner"), folder.path().join("usual"));
+        let there = inner.join("there");
+        fs::write(&usual, "").unwrap();
+        write_file(&there, b"one").unwrap();
+        assert_eq!(mode(&there), mode(&usual));
+        fs::set_permissions(&there, fs::Permissions::from_mode(0o640)).unwrap();
+        write_file(&there, b"two").unwrap();
+        assert_eq!((&*fs::read(&there).unwrap(), mode(&there)), (&b"two"[..], 0o640));
+        // A file cannot take a folder's place, and nothing is left of it.
+        assert!(replace(&inner, None, b"three").is_err());
+        assert!(write_file(&inner, b"three").is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        assert_eq!(fs::read_dir(&inner).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_stays_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        symlink("second", file("first")).unwrap();
+        symlink("inner/file", file("second")).unwrap();
+        for content in ["what was not there", "what was there"] {
+            write_file(&file("first"), content.as_bytes()).unwrap();
+            assert!(file("first").is_symlink() && file("second").is_symlink());
+            assert!(!file("inner/file").is_symlink());
+            assert_eq!(fs::read_to_string(file("inner/file")).unwrap(), content);
+        }
+        symlink("itself", file("itself")).unwrap();
+        assert!(write_file(&file("itself"), b"").is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_replaced_is_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        mkfifoat(CWD, pipe.as_path(), Mode::RUSR | Mode::WUSR).unwrap();
+        let from = pipe.clone();
+        let reader = std::thread::spawn(move || fs::read(from).unwrap());
+        write_file(&pipe, b"text").unwrap();
+        assert_eq!(reader.join().unwrap(), b"text");
+        assert!(pipe.metadata().unwrap().file_type().is_fifo());
+        let (open, link) = (tempfile::tempfile().unwrap(), folder.path().join("link"));
+        symlink(format!("/proc/self/fd/{}", open.as_raw_fd()), &link).unwrap();
+        write_file(&link, b"text").unwrap();
+        assert_eq!(io::read_to_string(open).unwrap(), "text");
+    }
 }

@@ -120,7 +120,8 @@ fn annotations(manifest: &Manifest) -> serde_json::Map<String, serde_json::Value
 pub(super) fn pull(from: &str, output: Option<&Path>) -> Result<()> {
     let from = Reference::parse(from)?;
     let output = output.map_or_else(|| PathBuf::from(format!("{}.wasm", from.name())), Path::to_owned);
-    if output.exists() {
+    // A link that leads nowhere is something, too.
+    if output.symlink_metadata().is_ok() {
         return Err(Error::new(Kind::Usage, format!("{} exists", output.display()))
             .help("name another file with -o; none is overwritten"));
     }

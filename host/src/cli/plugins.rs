@@ -43,19 +43,21 @@ pub(super) fn plan(config: Option<&Path>, added: Added<'_>) -> Result<(Config, V
     let path = match (config, added.paths) {
         (Some(path), _) => path,
         (None, []) => return Err(nothing_to_do()),
-        // A plugin that asks for no tables is the reason why there are none.
         (None, [plugin, ..]) => plugin,
     };
     let text = config.map(config::read).transpose()?.unwrap_or_default();
-    let mut config = Config::partial(&text, path, &kernel)?;
-    let found = find(&config.plugins, added)?;
-    let mut tables = manifest::Tables::new(&mut config.tables);
+    let mut wanted = Config::partial(&text, path, &kernel)?;
+    let found = find(&wanted.plugins, added)?;
+    let mut tables = manifest::Tables::new(&mut wanted.tables);
     for Found { name, path, manifest, written, .. } in &found {
         tables.add(name, (written.as_deref(), manifest.as_ref()), path, &kernel)?;
     }
-    config.has_tables(path)?;
-    let plugins = grant(found, &schemas(&config.tables))?;
-    Ok((config, plugins))
+    if config.is_none() && wanted.tables.is_empty() {
+        return Err(asks_for_nothing(path));
+    }
+    wanted.has_tables(path)?;
+    let plugins = grant(found, &schemas(&wanted.tables))?;
+    Ok((wanted, plugins))
 }
 
 /// Plugins for tables that are there already, as those of a recording are.
@@ -85,6 +87,12 @@ pub(super) fn load_for(added: &[PathBuf], table: &[(Arc<str>, SchemaRef)]) -> Re
 fn nothing_to_do() -> Error {
     Error::new(Kind::Usage, "there is nothing to trace")
         .help("name a configuration with -c, or with --plugin a plugin that asks for tables")
+}
+
+/// Why there are no tables, where there is no configuration.
+fn asks_for_nothing(plugin: &Path) -> Error {
+    Error::new(Kind::Config, format!("{} asks for no tables", plugin.display()))
+        .help("name a configuration that has some with -c, or add [tables.NAME] to its plugin.toml")
 }
 
 /// Those of the configuration, then those of the command line.

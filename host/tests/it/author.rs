@@ -155,6 +155,36 @@ fn a_project_is_made_once_and_by_a_name() {
     assert!(code == Some(66) && errors.contains("weir plugin new NAME --lang LANGUAGE"), "{errors}");
 }
 
+#[test]
+fn what_is_written_goes_where_it_should() {
+    let folder = tempfile::tempdir().unwrap();
+    component(folder.path(), "(component)");
+    std::fs::write(folder.path().join("plugin.toml"), "name = \"busy\"\nversion = \"1.2.3\"\n").unwrap();
+    let pack = |output: &str| {
+        let pack = ["plugin", "pack", "busy.wasm", "--manifest", "plugin.toml", "-o", output];
+        weir(folder.path(), &pack)
+    };
+    assert_eq!(said(&pack("packed.wasm")), (String::new(), String::new(), Some(0)));
+    let packed = std::fs::read(folder.path().join("packed.wasm")).unwrap();
+    assert_eq!(pack("/dev/stdout").stdout, packed);
+    // Before a registry is asked for anything.
+    std::os::unix::fs::symlink("nowhere", folder.path().join("pulled.wasm")).unwrap();
+    let pull = ["plugin", "pull", "localhost:1/busy:1", "-o", "pulled.wasm"];
+    let (_, errors, code) = said(&weir(folder.path(), &pull));
+    assert!(code == Some(64) && errors.contains("pulled.wasm exists"), "{errors}");
+}
+
+#[test]
+fn a_plugin_that_asks_for_no_tables_is_no_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    component(folder.path(), "(component)");
+    let record = ["record", "--plugin", "busy.wasm", "-o", "x.weir"];
+    let (_, errors, code) = said(&weir(folder.path(), &record));
+    let told = "error: busy.wasm asks for no tables\n  \
+        help: name a configuration that has some with -c, or add [tables.NAME] to its plugin.toml\n";
+    assert_eq!((&*errors, code), (told, Some(78)));
+}
+
 /// As `minisign -G -W` of version 0.11 made it, which leaves the checksum out; the key of nobody.
 const PASSWORDLESS: &str = "untrusted comment: minisign encrypted secret key\n\
     RWQAAEIyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAALk1lwMAI/zeiiX3i06MINIOaPwQcPUpWWf8ov8h3CyNEAm02\

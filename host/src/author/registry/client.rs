@@ -54,8 +54,10 @@ impl<'a> Client<'a> {
     pub(super) fn new(of: &'a Reference, actions: &'static str) -> Result<Self> {
         let scheme = if of.is_local() { "http" } else { "https" };
         let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE));
-        // What a registry redirects to is a store of blobs, which has no business with what it was told.
-        let agent = config.redirect_auth_headers(ureq::config::RedirectAuthHeaders::Never).build().into();
+        // What a registry redirects to is a store of blobs, which has no business with what it was told, and is spoken to
+        // as safely as the registry is.
+        let config = config.redirect_auth_headers(ureq::config::RedirectAuthHeaders::Never);
+        let agent = config.https_only(!of.is_local()).build().into();
         let root = format!("{scheme}://{}/", of.host);
         let base = format!("{root}v2/{}", of.repository);
         Ok(Self { agent, of, root, base, actions, authorization: None })
@@ -245,5 +247,23 @@ impl<'a> Client<'a> {
 
     fn failed(&self, why: impl std::fmt::Display) -> Error {
         Error::new(Kind::Unavailable, format!("the registry {} cannot be used: {why}", self.of.host))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_asked_in_the_clear_for_a_registry_elsewhere() {
+        let is_refused = |host: &str| {
+            let of = Reference::parse(&format!("{host}/small")).unwrap();
+            let client = Client::new(&of, "pull").unwrap();
+            // As if it had been redirected to.
+            let answer = client.agent.get("http://127.0.0.1:1/").call();
+            matches!(answer, Err(ureq::Error::RequireHttpsOnly(_)))
+        };
+        assert!(is_refused("ghcr.io"));
+        assert!(!is_refused("localhost:5000"));
     }
 }
