@@ -44,9 +44,16 @@ func Pages[K Kind](t *Table, column string, rows int) iter.Seq2[[]K, error] {
 			yield(nil, err)
 			return
 		}
-		for first := 0; first < t.rows; {
-			rows = max(1, min(rows, t.rows-first))
-			page, err := read[K](t.number, place, uint32(first), uint32(rows))
+		pages[K](t.number, place, 0, t.rows, rows)(yield)
+	}
+}
+
+// pages reads so many of a column's rows, from the first on, some at a time.
+func pages[K Kind](table, place uint32, first, count, rows int) iter.Seq2[[]K, error] {
+	return func(yield func([]K, error) bool) {
+		for end := first + count; first < end; {
+			rows = max(1, min(rows, end-first))
+			page, err := read[K](table, place, uint32(first), uint32(rows))
 			if failure := (*Failure)(nil); errors.As(err, &failure) && failure.Reason == "too-large" && rows > 1 {
 				rows = (rows + 1) / 2
 				continue

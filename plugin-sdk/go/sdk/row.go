@@ -51,10 +51,15 @@ func Cell[K Kind](r Row, column string) (K, error) {
 func cell[K Kind](r Row, place uint32) (K, error) {
 	values, is := r.page.columns[place].([]K)
 	if !is {
-		var err error
-		values, err = read[K](r.page.table.number, place, uint32(r.page.first), uint32(r.page.rows))
-		if err != nil {
-			return *new(K), err
+		for some, err := range pages[K](r.page.table.number, place, r.page.first, r.page.rows, r.page.rows) {
+			if err != nil {
+				return *new(K), err
+			}
+			if values == nil {
+				values = some
+			} else {
+				values = append(values, some...)
+			}
 		}
 		r.page.columns[place] = values
 	}
@@ -63,6 +68,9 @@ func cell[K Kind](r Row, place uint32) (K, error) {
 
 // IsOverflow says whether this is the row of the events that found no row of their own. Its keys mean nothing.
 func (r Row) IsOverflow() (bool, error) {
+	if _, err := r.page.table.find("overflow"); err != nil {
+		return false, nil
+	}
 	overflow, err := Cell[uint64](r, "overflow")
 	return overflow != 0, err
 }

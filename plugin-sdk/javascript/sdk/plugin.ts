@@ -19,7 +19,7 @@ export interface Plugin<Settings> {
    * before anything is attached, so that what is wrong is told before anything runs, and again before each `analyze`.
    * Tables have no rows yet.
    */
-  configure?(): Settings;
+  configure?(): Settings | Promise<Settings>;
 
   /**
    * Looks at an interval's tables, and says something about them. What is thrown ends the call: a `Failure` with its
@@ -32,10 +32,10 @@ export interface Plugin<Settings> {
 export function plugin<Settings = undefined>(
   plugin: Plugin<Settings>,
 ): { configure(): Promise<void>; analyze(): Promise<void> } {
-  const configure = () => plugin.configure?.() as Settings;
+  const configure = async () => (await plugin.configure?.()) as Settings;
   return {
     configure: () => guarded(configure),
-    analyze: () => guarded(() => plugin.analyze(configure())),
+    analyze: () => guarded(async () => plugin.analyze(await configure())),
   };
 }
 

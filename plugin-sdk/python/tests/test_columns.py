@@ -122,9 +122,28 @@ class TestTable(unittest.TestCase):
             groups = calls.group("overflow", calls=col("calls").sum(), part=col("calls").share())
             self.assertEqual([row["calls"] for row in groups.sort("part")], [17, 99])
             self.assertEqual(calls.group(bytes=col("bytes").sum())[0]["bytes"], (1 << 62) + 7)
-            self.assertTrue(math.isnan(calls.filter(col("calls") > 100).group(m=col("calls").mean())[0]["m"]))
+            (none,) = calls.filter(col("calls") > 100).group(m=col("calls").mean(), q=col("calls").quantile(0.5))
+            self.assertEqual(none["m"], 0.0)
+            self.assertTrue(math.isnan(none["q"]))
 
         self.analyze(look)
+
+    def test_averages_are_those_of_all_values(self):
+        @plugin
+        class Averages:
+            def analyze(self):
+                sizes = table("t")
+                self_test.assertEqual(list(sizes.column("size")), [2.0, 9.0, 0.0])
+                (all_of,) = sizes.group(sum=col("size").sum(), mean=col("size").mean(), most=col("size").max())
+                self_test.assertEqual((all_of["sum"], all_of["mean"], all_of["most"]), (3.75, 3.75, 9.0))
+                for ask in (lambda: sizes.group("size"), lambda: sizes.group(share=col("size").share())):
+                    with self_test.assertRaises(Failure) as failure:
+                        len(ask())
+                    self_test.assertEqual(failure.exception.reason, "kind")
+
+        self_test, host = self, Host()
+        host.table("t", key={"comm": ["a", "b", "c"]}, avg={"size": [(3, 6.0), (1, 9.0), (0, 0.0)]})
+        host.analyze(Averages)
 
     def test_what_there_is_not_is_told_with_what_there_is(self):
         def look():

@@ -93,7 +93,7 @@ pub use column::{Cells, Kind, Text, Texts};
 pub use failure::{Failure, Result};
 pub use histogram::{Bucket, Buckets, Histogram, Histograms};
 pub use output::{
-    Counter, Distribution, Gauge, Report, Severity, artefact, counter, gauge, histogram, log, report,
+    Counter, Distribution, Gauge, Report, Severity, artefact, brief, counter, gauge, histogram, log, report,
 };
 pub use plugin::Plugin;
 #[doc(hidden)]

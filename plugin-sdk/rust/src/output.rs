@@ -1,5 +1,6 @@
 //! What a plugin says. It is kept only if `analyze` returns ok; log lines always.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 use crate::bindings::weir::plugin::types::Label;
@@ -103,7 +104,8 @@ pub struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// Fields are shown in the order in which they are added; there can be 32.
+    /// Fields are shown in the order in which they are added; there can be 32. A value has 4,096 bytes at most, as the title
+    /// does: [`brief`] makes room for the keys of a table.
     pub fn field(mut self, name: &str, value: impl Display) -> Self {
         self.fields.push(label(name, value));
         self
@@ -118,6 +120,30 @@ impl Report<'_> {
     }
 }
 
+/// What stands for the middle of a text.
+const GAP: &str = " … ";
+
+/// A text for people in so many bytes, 5 or more: what is longer keeps both its ends.
+///
+/// A key can be a stack of 32 KiB, and a report with it would be refused. Two texts can come to the same.
+///
+/// ```
+/// use weir_plugin::brief;
+///
+/// assert_eq!(brief("main;read", 21), "main;read");
+/// assert_eq!(brief("main;run;poll;read;vfs_read", 21), "main;run … vfs_read");
+/// ```
+#[must_use]
+pub fn brief(text: &str, bytes: usize) -> Cow<'_, str> {
+    if text.len() <= bytes {
+        return Cow::Borrowed(text);
+    }
+    let kept = bytes.saturating_sub(GAP.len());
+    let first = &text[..text.floor_char_boundary(kept.div_ceil(2))];
+    let last = &text[text.ceil_char_boundary(text.len() - kept / 2)..];
+    Cow::Owned(format!("{first}{GAP}{last}"))
+}
+
 /// Appends to a file that this interval leaves behind.
 ///
 /// # Errors
@@ -129,4 +155,31 @@ pub fn artefact(name: &str, media_type: &str, chunk: &[u8]) -> Result {
 /// A line for whoever writes or runs the plugin, kept even if the call fails.
 pub fn log(level: Severity, message: impl Display) {
     output::log(level, &message.to_string());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_brief_has_both_ends_and_no_more_bytes() {
+        for text in
+            ["", "short", "main;run;poll;read", "größer als größer", "日本語日本語日本語", "a🦀🦀🦀🦀🦀z"]
+        {
+            for bytes in GAP.len()..=text.len() + 1 {
+                let brief = brief(text, bytes);
+                assert!(brief.len() <= bytes, "{brief:?} in {bytes}");
+                match brief {
+                    Cow::Borrowed(whole) => assert_eq!(whole, text),
+                    Cow::Owned(brief) => {
+                        let (first, last) = brief.split_once(GAP).unwrap();
+                        assert!(text.starts_with(first) && text.ends_with(last), "{brief:?}");
+                        // Less than a character is lost at each end.
+                        assert!(text.len() > bytes && brief.len() + 2 * 3 >= bytes, "{brief:?} in {bytes}");
+                    }
+                }
+            }
+        }
+        assert_eq!(brief("a text", 0), GAP, "there is no less");
+    }
 }

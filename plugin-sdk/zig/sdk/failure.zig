@@ -18,22 +18,31 @@ pub const Failure = struct {
     message: []const u8,
 };
 
-var last: struct {
+var last: Kept = .{};
+
+const Kept = struct {
     err: ?anyerror = null,
     reason: [256]u8 = undefined,
     reason_len: usize = 0,
     message: [4096]u8 = undefined,
     message_len: usize = 0,
-} = .{};
+
+    fn keepReason(kept: *Kept, reason: []const u8) void {
+        kept.reason_len = @min(reason.len, kept.reason.len);
+        @memcpy(kept.reason[0..kept.reason_len], reason[0..kept.reason_len]);
+    }
+};
 
 /// A plugin's own failure: `return weir.fail("option", "option {s}: …", .{name});`
 pub fn fail(reason: []const u8, comptime message: []const u8, args: anytype) error{Failed} {
-    var writer: std.Io.Writer = .fixed(&last.message);
+    // Beside what is kept, of which the reason or an argument may be a part.
+    var new: Kept = .{ .err = error.Failed };
+    var writer: std.Io.Writer = .fixed(&new.message);
     // What is longer than there is room for is cut.
     writer.print(message, args) catch {};
-    last.message_len = writer.end;
-    keepReason(reason);
-    last.err = error.Failed;
+    new.message_len = writer.end;
+    new.keepReason(reason);
+    last = new;
     return error.Failed;
 }
 
@@ -55,7 +64,7 @@ pub fn refused(said: c.weir_plugin_types_failure_t) Error {
     const err = errorFor(reason);
     last.message_len = @min(message.len, last.message.len);
     @memcpy(last.message[0..last.message_len], message[0..last.message_len]);
-    keepReason(reason);
+    last.keepReason(reason);
     last.err = err;
     return err;
 }
@@ -63,11 +72,6 @@ pub fn refused(said: c.weir_plugin_types_failure_t) Error {
 /// The failure that is kept came as this error, through something that has errors of its own.
 pub fn rename(err: anyerror) void {
     last.err = err;
-}
-
-fn keepReason(reason: []const u8) void {
-    last.reason_len = @min(reason.len, last.reason.len);
-    @memcpy(last.reason[0..last.reason_len], reason[0..last.reason_len]);
 }
 
 fn errorFor(reason: []const u8) Error {

@@ -14,20 +14,21 @@ pub const arena: Allocator =
 
 /// Gives back what was allocated from here to its end: `const scope = weir.scope(); defer scope.end();`
 pub fn scope() Scope {
-    return .{ .next = next, .limit = limit };
+    return .{ .first = first, .next = next };
 }
 
 pub const Scope = struct {
+    first: usize,
     next: usize,
-    limit: usize,
 
     pub fn end(begun: Scope) void {
-        next = begun.next;
-        limit = begun.limit;
+        // What it began in may have ended at memory that is somebody else's; then all of what is used now is the scope's.
+        next = if (first == begun.first) begun.next else first;
     }
 };
 
 // Memory grows upwards from where the program's own data end. The last piece can be resized and freed in place.
+// What was grown stays: the host never takes it back.
 
 const page = 64 * 1024;
 

@@ -16,7 +16,7 @@ const Question = @import("question.zig").Question;
 pub const Kind = enum { u64, s64, f64, text, buckets, other };
 
 /// What a column is. A measure's role says how it was made; that of an answer's column, what was asked for.
-pub const Role = enum { overflow, key, count, sum, min, max, avg, hist, mean, quantile, share, other };
+pub const Role = enum { overflow, key, count, sum, min, max, avg, stats, hist, lhist, mean, quantile, share, other };
 
 pub const Column = struct {
     name: []const u8,

@@ -24,6 +24,8 @@ class Rates:
     keys: dict[str, float]
     absent: float
     """That of keys which are not among `keys`, at most."""
+    signed: bool = False
+    """Some are negative, and a share of the whole means nothing."""
 
 
 @weir.plugin
@@ -77,8 +79,8 @@ class Anomaly:
         if measure is None:
             return Rates("events", True, table.coverage.events / seconds, {}, 0.0)
         counts = measure.role == "count"
-        (total,) = table.group(total=col(measure.name).sum())
-        rates = Rates(measure.name, counts, total["total"] / seconds, {}, 0.0)
+        (all_rows,) = table.group(total=col(measure.name).sum(), least=col(measure.name).min())
+        rates = Rates(measure.name, counts, all_rows["total"] / seconds, {}, 0.0, all_rows["least"] < 0)
         if any(column.role == "key" for column in table.columns):
             keys = table.filter(col("overflow") == 0)
             biggest = keys.sort(measure.name, descending=True, limit=ROWS * self.keys)
@@ -118,7 +120,7 @@ class Watch:
                 self.compare(name, series, rates.keys[name], low=not lacking)
             else:
                 self.compare(name, series, rates.absent, low=sure_of_absent and not nothing_left, at_most=True)
-        if history.known >= plugin.warmup:
+        if history.known >= plugin.warmup and not rates.signed:
             for name, rate in rates.keys.items():
                 if name not in history.keys and rate > 0 and rate >= plugin.heavy * rates.whole:
                     self.report_new(name, rate)

@@ -141,6 +141,13 @@ class Test(unittest.TestCase):
             told = self.host.analyze(Anomaly)
         self.assertEqual([report.code for report in told.reports], ["rate", "rate"])
 
+    def test_a_share_of_signed_sums_means_nothing(self):
+        self.host = Host(warmup=2, measure="bytes")
+        for sums in ({"a": 100, "b": -100}, {"a": 100, "b": -100}, {"a": 100, "b": -1100, "cat": 3}, {"cat": 11, "b": -11}):
+            self.host.table("t", key={"comm": list(sums)}, sum={"bytes": list(sums.values())})
+            told = self.host.analyze(Anomaly)
+            self.assertNotIn("new", [report.code for report in told.reports])
+
     def test_options_that_will_not_do_are_told(self):
         cases = {
             "option sigma: 1 to 100 are possible": {"sigma": 0.5},

@@ -52,7 +52,7 @@ export function summarize(table: Table): Summary {
     ranking: ranked.slice(0, RANKED),
     rest: lost !== undefined && lost > next ? lost : next,
     latencies: table.columns
-      .filter(({ role }) => role === "hist")
+      .filter(({ kind }) => kind === "buckets")
       .slice(0, HISTOGRAMS)
       .map((column) => merge(table, column)),
   };

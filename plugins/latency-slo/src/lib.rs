@@ -24,12 +24,14 @@ mod share;
 use duration::Nanoseconds;
 use share::{Share, Verdict, percent};
 use weir_plugin::{
-    Bucket, Column, Coverage, Histogram, Plugin, Result, Row, Severity, Table, gauge, interval, options,
-    report, tables,
+    Bucket, Column, Coverage, Histogram, Plugin, Result, Row, Severity, Table, brief, gauge, interval,
+    options, report, tables,
 };
 
 /// How many of the keys that miss the threshold most often are named.
 const WORST: usize = 3;
+/// Of each of them: a stack can be longer than a field.
+const KEY_BYTES: usize = 256;
 /// Each quantile is a field of the report.
 const QUANTILES: usize = 8;
 
@@ -175,7 +177,8 @@ impl LatencySlo {
             let buckets: Vec<Bucket> = histogram.buckets().collect();
             let quantile = upper(share::quantile(&buckets, share.total, highest));
             let (name, total) = (quantile_name(highest), share.total);
-            Ok(format!("{share} of {total} below, {name} {quantile}: {}", row.key()?))
+            let key = row.key()?;
+            Ok(format!("{share} of {total} below, {name} {quantile}: {}", brief(&key, KEY_BYTES)))
         };
         worst.into_iter().map(line).collect()
     }

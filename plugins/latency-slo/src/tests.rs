@@ -1,3 +1,5 @@
+use weir_plugin::testing::{self, Host, values};
+
 use super::*;
 
 fn column(name: &str, kind: &str, unit: &str) -> Column {
@@ -73,4 +75,15 @@ fn a_quantile_is_given_as_an_upper_bound() {
         "below 16.777216ms"
     );
     assert_eq!(upper(Some(Bucket { low: 1024.0, high: None, count: 1 })), "1.024us or more");
+}
+
+#[test]
+fn a_stack_has_room_in_a_field() {
+    let stack = format!("main;{}read", "work;".repeat(5_000));
+    let slow = [values([20_000_000])];
+    let reads = testing::Table::new("reads").key("stack", [stack]).hist("latency", slow).unit("ns");
+    let said = Host::new().table(reads).analyze::<LatencySlo>().unwrap();
+    let worst = said.reports[0].field("worst 1").unwrap();
+    assert!(worst.contains(": main;work;") && worst.ends_with("work;read"), "{worst}");
+    assert!(worst.len() < 2 * KEY_BYTES, "{worst}");
 }

@@ -38,11 +38,11 @@ func (all Groups) Ran() (total time.Duration) {
 	return total
 }
 
-// Waiting are those that waited for more than a share of the time in which they could have run, and not only for a
+// Waiting are those that waited for a share of the time in which they could have run, or more, and not only for a
 // moment; who waited longest comes first.
 func (all Groups) Waiting(share float64, least time.Duration) Groups {
 	waiting := slices.DeleteFunc(slices.Clone(all), func(g *Group) bool {
-		return g.Waited < least || float64(g.Waited) <= share*float64(g.Runnable())
+		return g.Waited == 0 || g.Waited < least || float64(g.Waited) < share*float64(g.Runnable())
 	})
 	slices.SortStableFunc(waiting, func(a, b *Group) int { return cmp.Compare(b.Waited, a.Waited) })
 	return waiting

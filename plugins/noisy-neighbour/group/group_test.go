@@ -21,7 +21,7 @@ func TestGroupsAreInTheOrderOfTheirTime(t *testing.T) {
 	}
 }
 
-func TestWhoWaitsMoreThanItsShareIsWarnedOf(t *testing.T) {
+func TestWhoWaitsForItsShareIsWarnedOf(t *testing.T) {
 	all, web, _, idle := example()
 	for _, test := range []struct {
 		share float64
@@ -30,8 +30,9 @@ func TestWhoWaitsMoreThanItsShareIsWarnedOf(t *testing.T) {
 	}{
 		{0.25, 10 * ms, Groups{web}},
 		{0.25, 0, Groups{web, idle}},
-		{0.75, 0, Groups{idle}}, // Exactly the share is not more than it.
-		{1, 0, nil},
+		{0.75, 0, Groups{web, idle}}, // Exactly the share is enough.
+		{0.76, 0, Groups{idle}},
+		{1, 0, Groups{idle}},
 	} {
 		got := all.Waiting(test.share, test.least)
 		if len(got) != len(test.want) {

@@ -5,17 +5,21 @@
 //! | `by` | the measure to rank by; without it, each table's first count or sum |
 //! | `limit` | how many keys to show, 1 to 25, at first 10 |
 //!
-//! The fields of a report (code `top`) are the ranks, each with the value, its share of the whole table, and the key;
-//! then what is known to be missing. The whole includes what overflowed, so shares never look better than they are.
+//! The fields of a report (code `top`) are the ranks, each with the value, its share of the whole table, and the key, of
+//! a long one both ends; then what is known to be missing. The whole includes what overflowed, so shares never look
+//! better than they are.
 
 #![forbid(unsafe_code)]
 
 use weir_plugin::{
-    Column, Coverage, Failure, Plugin, Result, Severity, Table, Value, interval, options, report, tables,
+    Column, Coverage, Failure, Plugin, Result, Severity, Table, Value, brief, interval, options, report,
+    tables,
 };
 
 /// With what is said about loss, as many as a report has fields for.
 const LIMITS: std::ops::RangeInclusive<i64> = 1..=25;
+/// Of a key: a stack can be longer than a field.
+const KEY_BYTES: usize = 256;
 
 #[derive(Default)]
 struct Top {
@@ -89,7 +93,7 @@ impl Top {
         let mut report = report(Severity::Info, "top", title);
         for (rank, (row, value)) in (1..).zip(shown.iter().zip(&values)) {
             let share = total.share(*value).map_or_else(String::new, |share| format!("  {share}"));
-            let value = format!("{value}{}{share}  {}", unit(measure), row.key()?);
+            let value = format!("{value}{}{share}  {}", unit(measure), brief(&row.key()?, KEY_BYTES));
             report = report.field(&format!("{rank}"), value);
         }
         for (name, what) in missing(coverage, interval::skipped()) {

@@ -1,3 +1,5 @@
+use weir_plugin::testing::{self, Host};
+
 use super::*;
 
 fn column(name: &str, role: &str, kind: &str) -> Column {
@@ -67,4 +69,14 @@ fn what_is_missing_is_said() {
     assert_eq!(all.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["overflow", "missed", "skipped"]);
     assert_eq!(all[0].1, "7 of 50 events found no row of their own");
     assert_eq!(missing(coverage(0, None), 0)[0].1, "this kernel does not tell");
+}
+
+#[test]
+fn a_stack_has_room_in_a_field() {
+    let stack = format!("main;{}read", "work;".repeat(5_000));
+    let stacks = testing::Table::new("stacks").key("stack", [stack]).count("samples", [7]);
+    let said = Host::new().table(stacks).analyze::<Top>().unwrap();
+    let shown = said.reports[0].field("1").unwrap();
+    assert!(shown.starts_with("7  100.0%  main;work;") && shown.ends_with("work;read"), "{shown}");
+    assert!(shown.len() <= "7  100.0%  ".len() + KEY_BYTES, "{shown}");
 }

@@ -97,6 +97,22 @@ class Coverage:
     missed: int | None
 
 
+class Average(float):
+    """A cell of an `avg`: it reads as its mean."""
+
+    count: int
+    total: float
+
+    def __new__(cls, count: int, total: float) -> "Average":
+        self = super().__new__(cls, _mean(total, count))
+        self.count, self.total = count, total
+        return self
+
+    @classmethod
+    def of_all(cls, cells: "list[Average]") -> "Average":
+        return cls(sum(cell.count for cell in cells), sum(cell.total for cell in cells))
+
+
 @dataclass
 class Rows:
     """A table: its cells row by row."""
@@ -211,9 +227,9 @@ def _filter(number: int, every: list[Condition]) -> int:
     for each in every:
         column = _column(table, each.column)
         ops = ("eq", "ne", "prefix") if column.kind == "text" else ("eq", "ne", "lt", "le", "gt", "ge")
-        if each.op not in ops:
-            raise Err(Failure("unknown", f"there is no operator {each.op} for {column.kind}"))
-        if column.kind == "buckets" or (column.kind == "text") != isinstance(each.value.value, bytes):
+        if each.op not in _HOLDS:
+            raise Err(Failure("unknown", f"there is no operator {each.op}"))
+        if each.op not in ops or column.kind == "buckets" or (column.kind == "text") != isinstance(each.value.value, bytes):
             raise Err(Failure("kind", f"column {column.name} holds {column.kind}"))
     rows = [row for row in table.rows if all(_HOLDS[each.op](row[each.column], each.value.value) for each in every)]
     return _answer(table, table.columns, rows)
@@ -233,8 +249,8 @@ def _sort(number: int, by: int, descending: bool, limit: int) -> int:
 def _group(number: int, by: list[int], show: list[Aggregate]) -> int:
     table = _table(number)
     columns = [_column(table, place) for place in by]
-    if any(column.kind == "buckets" for column in columns):
-        raise Err(Failure("kind", "histograms cannot be grouped by"))
+    if any(column.kind == "buckets" or column.role == "avg" for column in columns):
+        raise Err(Failure("kind", "histograms and averages cannot be grouped by"))
     groups: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {} if by else {(): []}
     for row in table.rows:
         groups.setdefault(tuple(row[place] for place in by), []).append(row)
@@ -254,31 +270,39 @@ def _aggregate(each: Aggregate, column: Column, all_cells: list[Any]) -> tuple[s
     """The kind of what an aggregate gives, and how it is made of a group's cells."""
     from ._column import Histogram
 
-    is_buckets = column.kind == "buckets"
+    is_buckets, is_average = column.kind == "buckets", column.role == "avg"
     match each.op:
         case "count":
             return "u64", len
         case "sum" if is_buckets:
             return "buckets", Histogram.merged
+        case "sum" if is_average:
+            return "f64", Average.of_all
         case "sum" if column.kind != "text":
             return column.kind, lambda cells: _wrapped(column.kind, sum(cells))
         case "min" | "max" if column.kind in _FORMATS:
             of = min if each.op == "min" else max
-            return column.kind, lambda cells: of(cells, default=0)
+            return column.kind, lambda cells: _plain(column.kind, of(cells, default=0))
         case "mean" if is_buckets:
             return "f64", lambda cells: _mean(sum(cell.sum for cell in cells), sum(cell.count for cell in cells))
+        case "mean" if is_average:
+            return "f64", lambda cells: float(Average.of_all(cells))
         case "mean" if column.kind != "text":
             return "f64", lambda cells: _mean(sum(cells), len(cells))
         case "quantile" if is_buckets:
             return "f64", lambda cells: Histogram.merged(cells).quantile(each.argument)
         case "quantile" if column.kind != "text":
             return "f64", lambda cells: _quantile(sorted(cells), each.argument)
-        case "share" if column.kind in _FORMATS:
+        case "share" if column.kind in _FORMATS and not is_average:
             whole = sum(all_cells)
             return "f64", lambda cells: sum(cells) / whole if whole else 0.0
         case "sum" | "min" | "max" | "mean" | "quantile" | "share":
             raise Err(Failure("kind", f"there is no {each.op} of {column.kind}"))
     raise Err(Failure("unknown", f"there is no operator {each.op}"))
+
+
+def _plain(kind: str, value: Any) -> Any:
+    return float(value) if kind == "f64" else value
 
 
 def _wrapped(kind: str, value: Any) -> Any:
@@ -289,7 +313,7 @@ def _wrapped(kind: str, value: Any) -> Any:
 
 
 def _mean(total: float, count: int) -> float:
-    return total / count if count else math.nan
+    return total / count if count else 0.0
 
 
 def _quantile(cells: list[Any], share: float) -> float:

@@ -36,10 +36,11 @@ class Host:
     ) -> None:
         """Grants a table, or gives one its rows for the next interval.
 
-        Columns come by role: `key`, `count`, `sum`, `min`, `max`, `avg` and `hist`. With `overflow` the last row is
+        Columns come by role: `key`, `count`, `sum`, `min`, `max`, `avg` and `hist`. A cell of an `avg` is how many values
+        there are and their sum; for those of a `hist` there is `buckets`. With `overflow` the last row is
         that of the events without a row of their own. `events` is the sum of the first count if it is not given.
         """
-        named = [(role, column, list(cells)) for role in ROLES for column, cells in columns.pop(role, {}).items()]
+        named = [(role, name, _cells(role, cells)) for role in ROLES for name, cells in columns.pop(role, {}).items()]
         if columns:
             raise TypeError(f"{', '.join(columns)}: there is no such role; there are {', '.join(ROLES)}")
         rows = list(zip(*(cells for _, _, cells in named), strict=True))
@@ -50,7 +51,7 @@ class Host:
         coverage = _fake.Coverage(
             sum(counts) if events is None else events, sum(c for c, flag in zip(counts, flags) if flag), missed
         )
-        cells = [(flag, *(_cell(cell) for cell in row)) for flag, row in zip(flags, rows)]
+        cells = [(flag, *row) for flag, row in zip(flags, rows)]
         table = _fake.Rows(name, made, cells, coverage)
         granted = self._known.granted
         for place, other in enumerate(granted):
@@ -117,6 +118,10 @@ def _kind(role: str, cells: list[Any]) -> str:
         case [float(), *_]:
             return "f64"
     return "s64" if any(cell < 0 for cell in cells) else "u64"
+
+
+def _cells(role: str, cells: Sequence[Any]) -> list[Any]:
+    return [_fake.Average(*cell) if role == "avg" else _cell(cell) for cell in cells]
 
 
 def _cell(cell: Any) -> Any:
