@@ -105,8 +105,9 @@ fn a_neighbour_of_hostile_plugins_is_called_in_every_interval() {
     let skipped = good(&end)["faults"]["skipped"].as_u64().unwrap_or(0);
     assert_eq!(good(&end)["faults"].as_object().map_or(0, |faults| faults.len() as u64), skipped.min(1));
     // An interval that is not over for its plugin, at either end; and a machine that is busy has it miss some.
+    let few = if emulated() { 4 } else { 8 };
     assert!(
-        calls + skipped + 1 >= over && skipped * 20 <= over,
+        calls + skipped + 1 >= over && skipped <= over.div_ceil(few),
         "{calls} calls, {skipped} skipped of {over}"
     );
     let table = account(job(&end, "b", "good").expect("it is there"), "table", "t").cloned();

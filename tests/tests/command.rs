@@ -34,7 +34,7 @@ const TABLES: &str = r#"
 fn json_lines_add_up() {
     let config = config(TABLES);
     let path = config.to_str().expect("a plain path");
-    let output = weir(&["run", "-c", path, "--format", "json", "--duration", "2s", "--", "sleep", "0.3"]);
+    let output = weir(&["run", "-c", path, "--format", "json", "--duration", "60s", "--", "sleep", "0.3"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).expect("JSON is UTF-8");
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();

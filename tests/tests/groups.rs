@@ -176,6 +176,7 @@ fn groups_of_a_daemon_that_was_killed_are_swept() {
     let mut daemon = Daemon::start_in(&own.0, None, &policy());
     let config = daemon.write("tables.toml", CONFIG);
     daemon.start_job(A, &top, &config, "job");
+    daemon.wait_for("it is kept", |_| daemon.path("state/jobs/a.job/.job").exists());
     let before = own.groups();
     assert_eq!(before.len(), 2, "{before:?}");
     // One that is stopped does not see that its channel is closed.

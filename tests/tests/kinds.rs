@@ -459,6 +459,7 @@ fn busy(time: Duration) {
 #[test]
 fn a_profile_counts_by_the_time_that_was_used() {
     let pid = process::id();
+    let begun = Instant::now();
     let mut tables = attach(&format!(
         r#"
         [tables.busy]
@@ -479,10 +480,10 @@ fn a_profile_counts_by_the_time_that_was_used() {
         "#
     ));
     let cpu = cpus()[0];
-    let start = Instant::now();
     on_cpu(cpu, || busy(Duration::from_secs(1)));
     let snapshots = tables.close().expect("the interval closes");
-    let seconds = start.elapsed().as_secs_f64();
+    // The interval begins within attaching.
+    let seconds = begun.elapsed().as_secs_f64();
     for snapshot in &snapshots {
         let rows: i128 = numbers(&snapshot.rows, "n").iter().sum();
         assert_eq!(rows, snapshot.coverage.events.into(), "{}", snapshot.table);
@@ -504,9 +505,10 @@ fn a_profile_counts_by_the_time_that_was_used() {
 
 #[test]
 fn an_interval_comes_on_one_cpu() {
+    // The interval begins within attaching.
+    let start = Instant::now();
     let mut tables =
         attach("[tables.t]\non = \"interval:ms:10\"\nby = { cpu = \"cpu\" }\nshow = { n = \"count()\" }");
-    let start = Instant::now();
     on_cpu(cpus()[0], || busy(Duration::from_millis(500)));
     let rows = &close(&mut tables).rows;
     let most = start.elapsed().as_millis() as i128 / 10 + 2;
@@ -539,7 +541,8 @@ fn software_events_are_counted_one_by_one() {
     ));
     pin(cpus()[0]);
     touch_pages(500);
-    (0..50).for_each(|_| std::thread::sleep(Duration::from_micros(100)));
+    // So long that it is asleep before it is to wake.
+    (0..50).for_each(|_| std::thread::sleep(Duration::from_millis(2)));
     let snapshots = tables.close().expect("the interval closes");
     let n = |table: usize| numbers(&snapshots[table].rows, "n").iter().sum::<i128>();
     assert!((500..700).contains(&n(0)), "{} page faults", n(0));

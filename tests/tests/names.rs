@@ -328,7 +328,8 @@ fn texts_of_records_and_of_the_kernel_are_read() {
         scope.spawn(|| {
             // As long as a name can be.
             name_thread(c"weir-sleeper-15");
-            (0..25).for_each(|_| std::thread::sleep(Duration::from_micros(200)));
+            // So long that it is asleep before it is to wake.
+            (0..25).for_each(|_| std::thread::sleep(Duration::from_millis(2)));
         });
     });
     for _ in 0..3 {

@@ -372,7 +372,8 @@ fn a_plugin_that_loops_is_quarantined_and_its_neighbours_are_called() {
     for figure in ["calls", "processor_ns", "bytes_out"] {
         assert_eq!(account("a")[figure].as_u64(), Some(sum(figure)), "{figure}");
     }
-    assert_eq!(account("b")["faults"].as_object().map(serde_json::Map::len), Some(0));
+    let faults = account("b")["faults"].as_object().cloned().unwrap_or_default();
+    assert!(faults.keys().all(|reason| reason == "skipped"), "{faults:?}");
     // The same is in the tables for people, which have no more than what is one's own.
     let output = daemon.weir(A, &["plugins"]);
     let text = String::from_utf8_lossy(&output.stdout);
@@ -528,8 +529,14 @@ fn a_job_that_is_stopped_while_it_is_begun_again_stays_so() {
     let output = daemon.weir(A, &["stop", "job"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     if plugins == Some(0) {
-        daemon
-            .wait_for("its plugins are compiled", |_| daemon.log().contains("was stopped, or started again"));
+        // They may be by now.
+        let begun = || {
+            let is_begun = |line: &&Value| line["action"] == "start" && line["result"][0] == "done";
+            daemon.audit().iter().filter(is_begun).count()
+        };
+        daemon.wait_for("its plugins are compiled", |_| {
+            daemon.log().contains("was stopped, or started again") || begun() == 3
+        });
     }
     daemon.wait_for("intervals are over", |status| status["intervals"].as_u64() >= Some(3));
     assert_eq!(job(&daemon.status(0), "a", "job"), None);
@@ -849,11 +856,18 @@ fn a_service_manager_is_answered() {
     command.env("WATCHDOG_USEC", "400000").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut daemon =
         weir_tests::daemon::Ending(weir_tests::daemon::with_descriptor(command, listener.into()));
-    let next = || {
+    // They are read as they come: a service manager does, and few have room.
+    let (tell, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
         let mut note = [0; 256];
-        let length = told.recv(&mut note).expect("a note in time");
-        String::from_utf8_lossy(&note[..length]).trim().to_owned()
-    };
+        while let Ok(length) = told.recv(&mut note) {
+            let note = String::from_utf8_lossy(&note[..length]).trim().to_owned();
+            if tell.send(note).is_err() {
+                return;
+            }
+        }
+    });
+    let next = || heard.recv_timeout(patience()).expect("a note in time");
     assert_eq!(next(), "READY=1");
     assert_eq!([next(), next(), next()], ["WATCHDOG=1"; 3]);
     let status = std::process::Command::new(&binary).arg("status").env("WEIR_SOCKET", &socket).output();
@@ -976,6 +990,7 @@ fn with_sandbox() -> Option<(Daemon, Vec<Watched>, u32)> {
     let daemon = Daemon::start(None, POLICY);
     let config = daemon.write("tables.toml", &(table("t", "") + &slow()));
     daemon.start_job(A, &top, &config, "job");
+    daemon.wait_for("it is kept", |_| daemon.path("state/jobs/a.job/.job").exists());
     let spawner = daemon.spawner();
     let [sandbox]: [u32; 1] = children(spawner).try_into().expect("there is one sandbox");
     let processes = [daemon.pid(), spawner, sandbox].map(Watched::new).into();
@@ -997,17 +1012,18 @@ fn the_daemon_and_its_spawner_hold_what_is_listed() {
     {
         for thread in std::fs::read_dir(format!("/proc/{pid}/task")).expect("it runs") {
             let thread = thread.expect("it runs").path();
+            // That of a client's connection may end.
+            let Ok(status) = std::fs::read_to_string(thread.join("status")) else { continue };
+            let line = |name: &str| {
+                let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+                line.expect("the kernel says so").trim()
+            };
             let expected =
                 [("CapEff", held), ("CapPrm", held), ("CapBnd", bounding), ("CapInh", 0), ("CapAmb", 0)];
             for (set, bits) in expected {
-                assert_eq!(
-                    status_line(&thread, set),
-                    format!("{bits:016x}"),
-                    "{set} of {}",
-                    thread.display()
-                );
+                assert_eq!(line(set), format!("{bits:016x}"), "{set} of {}", thread.display());
             }
-            assert_eq!(status_line(&thread, "NoNewPrivs"), "1", "{}", thread.display());
+            assert_eq!(line("NoNewPrivs"), "1", "{}", thread.display());
         }
     }
     let spawner = PathBuf::from(format!("/proc/{}", daemon.spawner()));

@@ -1,10 +1,10 @@
 //! Spans: paired by thread, counted at their end, and nothing about them lost in silence.
 
-use std::time::Duration;
-
 use weir_tests::attach;
+use weir_tests::daemon::patience;
 use weir_tests::events::seek;
 use weir_tests::look::{field, numbers};
+use weir_tests::traced::{program, weir_traced_end, weir_traced_start};
 
 #[test]
 fn a_span_is_counted_at_its_end_with_what_its_start_saved() {
@@ -36,7 +36,7 @@ fn a_span_is_counted_at_its_end_with_what_its_start_saved() {
 #[test]
 fn ends_without_a_start_and_starts_without_an_end_are_counted() {
     let (woken, sleeper) = std::sync::mpsc::channel::<()>();
-    let asleep = std::thread::spawn(move || sleeper.recv_timeout(Duration::from_secs(20)).is_err());
+    let asleep = std::thread::spawn(move || sleeper.recv_timeout(patience()).is_err());
     let mut tables = attach(
         r#"
         [tables.exits]
@@ -67,26 +67,26 @@ fn ends_without_a_start_and_starts_without_an_end_are_counted() {
     panic!("{abandoned} starts abandoned and {unmatched} ends unmatched");
 }
 
-/// Probes are detached one after the other. What comes between is nothing that a span lost. The raw tracepoints are
-/// those that no kernel skips while a CPU is in another program: a skipped end leaves its start to be replaced.
+/// Probes are detached one after the other. What comes between is nothing that a span lost. These probes are nobody else's,
+/// and no kernel skips them while a CPU is in another program: a skipped end leaves its start to be replaced.
 #[test]
 fn the_end_of_a_run_replaces_no_starts() {
     let stop = std::sync::atomic::AtomicBool::new(false);
     let spans = std::thread::scope(|scope| {
         scope.spawn(|| {
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                seek(0, 7);
+                weir_traced_start(0, 0);
+                weir_traced_end(0);
             }
         });
         let mut tables = attach(&format!(
             r#"
-            [tables.seeks]
-            from = "rawtracepoint:sys_enter"
-            to = "rawtracepoint:sys_exit"
-            where = "pid == {}"
+            [tables.calls]
+            from = "uprobe:{file}:weir_traced_start"
+            to = "uprobe:{file}:weir_traced_end"
             show = {{ calls = "count()" }}
             "#,
-            std::process::id()
+            file = program()
         ));
         // A start from before the end was attached may be replaced, which is the beginning's doing.
         tables.close().expect("the interval closes");

@@ -10,8 +10,10 @@ use weir_tests::{attach, close, emulated, not_run, try_attach};
 
 /// No address of the kernel's, nor what could be made into one.
 fn assert_plain(stack: &str) {
-    assert!(!stack.contains("ffff"), "{stack}");
-    assert!(!stack.contains("0x"), "{stack}");
+    // A program's tag has digits of its own, and so may a file's name.
+    for frame in stack.split(';').filter(|frame| !frame.starts_with("bpf_prog_") && !frame.starts_with('[')) {
+        assert!(!frame.contains("ffff") && !frame.contains("0x"), "{stack}");
+    }
 }
 
 /// The names, in this order, with others between them.
@@ -67,16 +69,19 @@ fn a_stack_of_a_process_names_its_functions() {
 
 /// Sends every symbolizer of this process a signal, as soon as it is seen, until it is dropped.
 #[cfg(target_arch = "x86_64")]
-struct Signals(
-    std::sync::Arc<std::sync::atomic::AtomicBool>,
-    Option<std::thread::JoinHandle<Vec<rustix::process::Pid>>>,
-);
+struct Signals {
+    stop: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    sent: std::sync::Arc<std::sync::atomic::AtomicUsize>,
+    thread: Option<std::thread::JoinHandle<Vec<rustix::process::Pid>>>,
+}
 
 #[cfg(target_arch = "x86_64")]
 impl Signals {
     fn send(signal: rustix::process::Signal) -> Self {
         let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
         let stopped = stop.clone();
+        let sent = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let count = sent.clone();
         let watch = move || {
             let mut seen = std::collections::HashSet::new();
             while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
@@ -93,18 +98,23 @@ impl Signals {
                     {
                         // Or it has ended by itself.
                         rustix::process::kill_process(pid, signal).unwrap_or_default();
+                        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                     }
                 }
             }
             seen.into_iter().collect()
         };
-        Self(stop, Some(std::thread::spawn(watch)))
+        Self { stop, sent, thread: Some(std::thread::spawn(watch)) }
+    }
+
+    fn sent(&self) -> usize {
+        self.sent.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Those that there were.
     fn end(mut self) -> Vec<rustix::process::Pid> {
-        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
-        self.1.take().expect("it ends once").join().expect("it does not panic")
+        self.stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.thread.take().expect("it ends once").join().expect("it does not panic")
     }
 }
 
@@ -129,14 +139,22 @@ fn a_symbolizer_that_is_killed_or_stopped_makes_its_names_late_only() {
             process::id()
         ));
         let signals = Signals::send(signal);
-        events();
-        let begun = std::time::Instant::now();
-        let snapshot = close(&mut tables);
-        let took = begun.elapsed();
+        let started = std::time::Instant::now();
+        let snapshot = loop {
+            events();
+            let begun = std::time::Instant::now();
+            let snapshot = close(&mut tables);
+            // What it may wait for names is less than a second.
+            let took = begun.elapsed();
+            let most = std::time::Duration::from_secs(if emulated() { 30 } else { 3 });
+            assert!(took < most, "{signal:?}: {took:?}");
+            // A slow machine takes a closing to copy the file, and another one to start a symbolizer.
+            if signals.sent() > 0 {
+                break snapshot;
+            }
+            assert!(started.elapsed() < weir_tests::daemon::patience(), "none was seen");
+        };
         let seen = signals.end();
-        assert!(!seen.is_empty(), "none was seen");
-        // What it may wait for names is less than a second.
-        assert!(took < std::time::Duration::from_secs(3), "{signal:?}: {took:?}");
         // Without names both look the same.
         assert_eq!(numbers(&snapshot.rows, "n"), [37]);
         assert_eq!(buckets(&snapshot.rows, "offsets"), [[(1024, 30), (2048, 7)]]);
@@ -183,15 +201,19 @@ fn the_last_interval_waits_for_names() {
     assert_eq!(weir_tests::traced::x86_64::outer(3000), -9);
     // For longer than another interval would wait.
     let stopped = std::time::Duration::from_millis(1500);
+    let begun = std::time::Instant::now();
     let go_on = std::thread::spawn(move || {
         std::thread::sleep(stopped);
+        // As long as a slow machine may take to start one, and no longer than the last interval waits.
+        while signals.sent() == 0 && begun.elapsed() < std::time::Duration::from_secs(4) {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
         let seen = signals.end();
         for pid in &seen {
             rustix::process::kill_process(*pid, rustix::process::Signal::CONT).unwrap_or_default();
         }
         seen.len()
     });
-    let begun = std::time::Instant::now();
     let rows = tables.finish().expect("the interval closes").remove(0).rows;
     assert!(begun.elapsed() + std::time::Duration::from_millis(500) > stopped, "it was not stopped in time");
     assert!(go_on.join().expect("it does not panic") > 0, "none was seen");
@@ -231,7 +253,8 @@ fn a_stack_of_the_kernel_names_its_functions() {
         tid = rustix::thread::gettid().as_raw_nonzero(),
     ));
     (0..40).for_each(|offset| weir_tests::events::seek(offset, 0));
-    (0..25).for_each(|_| std::thread::sleep(std::time::Duration::from_millis(1)));
+    // So long that it is asleep before it is to wake.
+    (0..25).for_each(|_| std::thread::sleep(std::time::Duration::from_millis(10)));
     let snapshots = tables.close().expect("the interval closes");
     assert_eq!(numbers(&snapshots[0].rows, "n").iter().sum::<i128>(), 40);
     for snapshot in &snapshots {

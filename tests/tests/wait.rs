@@ -49,8 +49,13 @@ fn a_closing_waits_for_programs_that_read_the_old_word() {
             assert_eq!(close_while_held(&mut tables, writer, |tables| events(tables.close())), 1, "{on}");
             assert_eq!(events(tables.close()), 0, "{on}: nothing is counted twice");
         }
-        let early = close_while_held(&mut tables, writer, |tables| events(tables.close_without_waiting()));
-        assert_eq!(early, 0, "{on}: without the wait the event is not there yet");
-        events(tables.close());
+        // Where the machine is busy, the program may be done first.
+        let is_early = (0..10).any(|_| {
+            let early =
+                close_while_held(&mut tables, writer, |tables| events(tables.close_without_waiting()));
+            events(tables.close());
+            early == 0
+        });
+        assert!(is_early, "{on}: without the wait the event is not there yet");
     }
 }

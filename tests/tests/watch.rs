@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use weir_tests::command::{answer, binary, weir};
+use weir_tests::daemon::patience;
 
 const SEEK: &str = "tracepoint:syscalls:sys_enter_lseek";
 
@@ -142,7 +143,7 @@ impl Screen {
 
     /// Waits until this was drawn so often.
     fn until(&mut self, text: &str, times: usize) {
-        let end = Instant::now() + Duration::from_secs(30);
+        let end = Instant::now() + patience();
         while String::from_utf8_lossy(&self.all).matches(text).count() < times {
             let left = end.saturating_duration_since(Instant::now());
             match self.drawn.recv_timeout(left) {
@@ -156,7 +157,7 @@ impl Screen {
     }
 
     fn end(mut self) -> (String, std::process::ExitStatus) {
-        let end = Instant::now() + Duration::from_secs(30);
+        let end = Instant::now() + patience();
         let status = loop {
             // Read on, for whoever draws waits for it.
             if let Ok(more) = self.drawn.recv_timeout(Duration::from_millis(20)) {
@@ -170,7 +171,7 @@ impl Screen {
                 panic!("it did not end: {}", String::from_utf8_lossy(&self.all));
             }
         };
-        while let Ok(more) = self.drawn.recv_timeout(Duration::from_secs(1)) {
+        while let Ok(more) = self.drawn.recv_timeout(patience()) {
             self.all.extend(more);
         }
         (String::from_utf8_lossy(&self.all).into_owned(), status)

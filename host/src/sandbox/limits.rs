@@ -60,7 +60,7 @@ pub(super) const GROUP_MEMORY: u64 = 64 << 20;
 /// compiler and a symbolizer have two each at most, for a moment beside those that they replace.
 pub(super) const GROUP_PROCESSES: u32 = 16;
 /// A control group whose processes do not end.
-pub(super) const GROUP_WALL: Duration = Duration::from_secs(1);
+pub(super) const GROUP_WALL: Duration = Duration::from_secs(5);
 /// A spawner that hangs, and the daemon with it.
 pub(super) const SPAWNER_WALL: Duration = Duration::from_secs(10);
 

@@ -13,7 +13,7 @@ use wit_parser::Resolve;
 
 use crate::host::Host;
 use crate::support::{
-    assert_behaved, built, drain, interval, of, plugin, reason, snapshot, turn, well_behaved,
+    assert_behaved, built, drain, interval, longest, of, plugin, reason, snapshot, turn, well_behaved,
 };
 
 /// What a program is made from.
@@ -323,7 +323,7 @@ fn loses_its_turns(program: &Program) {
         let answer = of(&answers, 0);
         program.assert_ended(&answer.outputs, reason(answer), times);
         assert_behaved(of(&answers, 1), 1_000, times);
-        assert!(began.elapsed() < program.deadline() * 10, "{:?} for {}", began.elapsed(), program.name);
+        assert!(began.elapsed() < longest(program.deadline()), "{:?} for {}", began.elapsed(), program.name);
         drop(answers);
         if times >= WARM {
             warm.get_or_insert_with(Host::now).assert_flat(program.name);
@@ -358,8 +358,8 @@ fn all_together() {
         for sandbox in &mut sandboxes {
             sandbox.analyze(&interval(u64::from(times)), std::slice::from_ref(&snapshot)).unwrap();
         }
-        // That is all that an interval of the host waits for.
-        assert!(began.elapsed() < Duration::from_millis(100), "handing over took {:?}", began.elapsed());
+        // That is all that an interval of the host waits for, and not the attacks, which take many seconds.
+        assert!(began.elapsed() < Duration::from_secs(1), "handing over took {:?}", began.elapsed());
         for (sandbox, group) in sandboxes.iter_mut().zip(&groups) {
             let answers = drain(sandbox);
             for (plugin, program) in (1..).zip(*group) {

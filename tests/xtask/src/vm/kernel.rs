@@ -35,30 +35,34 @@ impl Kernel {
         let start = format!("linux-image-{}.", self.series());
         let end = "-cloud-amd64";
         let apt = Apt::here().context("the kernel is Debian's, and there is no apt")?;
-        let mut package = apt.newest(&start, end)?;
-        if package.is_none() {
-            apt.update(yes);
-            package = apt.newest(&start, end)?;
-        }
-        let package = package.with_context(|| format!("no package is named {start}…{end}"))?;
-        let folder = target().join("vm").join(&package);
-        if let Some(image) = in_folder(&folder.join("boot"), "vmlinuz-") {
+        // Old lists may have none, or one that is not there any more.
+        if let Some(Ok(image)) = apt.newest(&start, end)?.map(|package| image(&package)) {
             return Ok(image);
         }
-        say(format_args!("downloading {package}"));
-        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        // Root's apt would give the download to another user, who may not be able to write here.
-        let download = ["download", "--quiet=2", "-o", "APT::Sandbox::User=root", &package];
-        run(Command::new("apt-get").args(download).current_dir(&folder))?;
-        let archive = in_folder(&folder, "linux-image-").context("apt-get downloaded nothing")?;
-        run(Command::new("dpkg-deb").arg("--extract").arg(&archive).arg(&folder))?;
-        fs::remove_file(&archive).with_context(|| archive.display().to_string())?;
-        // Everything that is needed is in the image, and the modules are many.
-        let modules = folder.join("lib");
-        fs::remove_dir_all(&modules).with_context(|| modules.display().to_string())?;
-        in_folder(&folder.join("boot"), "vmlinuz-")
-            .with_context(|| format!("{package} has no kernel in boot/"))
+        apt.update(yes);
+        let package = apt.newest(&start, end)?;
+        image(&package.with_context(|| format!("no package is named {start}…{end}"))?)
     }
+}
+
+/// What is in a package, which is downloaded if it is not here yet.
+fn image(package: &str) -> Result<PathBuf> {
+    let folder = target().join("vm").join(package);
+    if let Some(image) = in_folder(&folder.join("boot"), "vmlinuz-") {
+        return Ok(image);
+    }
+    say(format_args!("downloading {package}"));
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    // Root's apt would give the download to another user, who may not be able to write here.
+    let download = ["download", "--quiet=2", "-o", "APT::Sandbox::User=root", package];
+    run(Command::new("apt-get").args(download).current_dir(&folder))?;
+    let archive = in_folder(&folder, "linux-image-").context("apt-get downloaded nothing")?;
+    run(Command::new("dpkg-deb").arg("--extract").arg(&archive).arg(&folder))?;
+    fs::remove_file(&archive).with_context(|| archive.display().to_string())?;
+    // Everything that is needed is in the image, and the modules are many.
+    let modules = folder.join("lib");
+    fs::remove_dir_all(&modules).with_context(|| modules.display().to_string())?;
+    in_folder(&folder.join("boot"), "vmlinuz-").with_context(|| format!("{package} has no kernel in boot/"))
 }
 
 impl fmt::Display for Kernel {
