@@ -794,6 +794,28 @@ fn a_job_that_cannot_be_begun_again_is_told_of_and_takes_its_room_until_it_is_st
     daemon.stop();
 }
 
+/// It would be another tenant's, by whose name it could not be stopped.
+#[test]
+fn a_job_whose_user_is_of_another_tenant_is_told_of_and_not_begun() {
+    let mut daemon = Daemon::start(None, POLICY);
+    let config = daemon.write("tables.toml", &table("t", ""));
+    assert!(daemon.weir(A, &["start", "-c", &config, "--name", "job"]).status.success());
+    daemon.wait_for("it is kept", |_| daemon.path("state/jobs/a.job/.job").exists());
+    daemon.kill();
+    daemon.write("policy.toml", &POLICY.replace("[tenants.a", "[tenants.c"));
+    daemon.start_again();
+    let status = daemon.wait_for("it is told of", |status| {
+        job(status, "a", "job").is_some_and(|job| job["not_restored"].is_string())
+    });
+    let why = job(&status, "a", "job").expect("it is there")["not_restored"].to_string();
+    assert!(why.contains("is of c by now"), "{why}");
+    assert_eq!(job(&daemon.status(0), "c", "job"), None);
+    let output = daemon.weir(0, &["stop", "a/job"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!daemon.path("state/jobs/a.job").exists());
+    daemon.stop();
+}
+
 /// At any time, while it begins too: nothing of it is left in the kernel, nor a process, and the next one goes on.
 #[test]
 fn a_daemon_that_is_killed_again_and_again_leaves_nothing_behind() {

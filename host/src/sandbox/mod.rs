@@ -4,7 +4,7 @@
 //! `answers`. `ring` and `channel` lead to a `process` that `spawn` started, `lockdown` stripped (with `landlock` and
 //! `seccomp`) and `child` runs, in a control group if there are any (`groups`); `compile` and `symbolize` are the other such processes. A daemon has them all started by a
 //! `spawner`. In the sandbox, `runner` gives each call of a
-//! plugin an instance in Wasmtime (`engine`), whose imports (`guest`, `wasi`) work on the call's own data (`call`, `view`,
+//! plugin an instance in Wasmtime (`engine`), of compiled code that is run where it was written (`code`), whose imports (`guest`, `wasi`) work on the call's own data (`call`, `view`,
 //! `questions`, `outputs`, `state`, `work`). `wire` is what crosses between the processes, `wit` what crosses into
 //! Wasm, and every bound is in `limits`.
 //!

@@ -680,3 +680,28 @@ fn no_job(job: &str) -> Answer {
             .help("`weir status` has the names of all"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn what_was_looked_into_is_in_order_for_the_same_tenant_with_the_same_demands() {
+        let granted = |name: &str, more: &str| {
+            let policy = format!("[tenants.{name}]\nusers = [\"1\"]\nscope = \"all\"\n{more}\n");
+            let policy = Policy::parse(&policy, Path::new("policy.toml")).unwrap();
+            policy.tenants().next().unwrap().clone()
+        };
+        let now = |tenant: Arc<Tenant>| Some((tenant.name.clone(), Some(tenant)));
+        let before = Some(granted("a", "unsigned = true"));
+        assert!(are_alike(&before, &now(granted("a", "unsigned = true\nlimits = { tables = 1 }"))));
+        for (name, more) in [("a", ""), ("b", "unsigned = true"), ("a", "unsigned = true\nversions = true")] {
+            assert!(!are_alike(&before, &now(granted(name, more))), "{name}: {more}");
+        }
+        let operator = Some((OPERATOR.into(), None));
+        assert!(are_alike(&None, &operator) && !are_alike(&before, &operator));
+        assert!(!are_alike(&None, &now(granted("a", ""))));
+    }
+}

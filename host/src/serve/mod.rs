@@ -340,7 +340,10 @@ fn is_still(line: &Line, peer: &Peer, tenant: &str) -> std::result::Result<(), S
     let now = connection::admit(line, peer);
     match now.map(|now| now.map_or_else(|| OPERATOR.into(), |now| now.name.clone())) {
         Ok(now) if *now == *tenant => Ok(()),
-        Ok(now) => Err(format!("user {} is of {now} by now: stop it, and start it there", peer.uid)),
+        Ok(now) => Err(format!(
+            "user {} is of {now} by now; once the operator has stopped it here, it can be started there",
+            peer.uid
+        )),
         Err(_) => Err(format!("user {} is of no tenant any more", peer.uid)),
     }
 }
