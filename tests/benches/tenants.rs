@@ -1,5 +1,5 @@
 //! 64 tenants with 16 plugins each, of which every tenth never returns: how long after its deadline each of these is
-//! stopped, after how many faults it is called no more, and what calls of its neighbours take from then on, beside the
+//! stopped, beside a thread that runs before all others, after how many faults it is called no more, and what calls of its neighbours take from then on, beside the
 //! same without loopers.
 //!
 //! Two daemons are there, and have their turns; the one whose turn it is not is stopped.
@@ -13,12 +13,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, getpgid, getsid};
 use serde_json::Value;
 use weir_tests::daemon::{Daemon, signal};
+use weir_tests::events;
 
 const TENANTS: usize = 64;
 const PLUGINS: usize = 16;
@@ -45,11 +48,18 @@ fn loops(tenant: usize, plugin: usize) -> bool {
 }
 
 fn main() {
-    std::thread::spawn(events);
+    std::thread::spawn(make_events);
     let all = TENANTS * PLUGINS;
-    let (mut without, mut with) = (Side::start(false), Side::start(true));
+    let mut without = Side::start(false);
+    let control = Control::start();
+    let mut with = Side::start(true);
     let waited = with.wait_for_quarantine();
-    let loopers = with.loopers();
+    let (loopers, beside) = (with.loopers(), control.end());
+    // Whoever is started again has another chance. Nothing else is new, so that nothing else is going on.
+    let control = Control::start();
+    (0..TENANTS).for_each(|tenant| begin(&with.daemon, tenant, true));
+    with.wait_for_quarantine();
+    let (again, beside_again) = (with.loopers(), control.end());
     signal(with.daemon.pid(), Signal::STOP);
     for _ in 0..TURNS {
         without.turn();
@@ -60,18 +70,30 @@ fn main() {
     loopers.iter().for_each(|looper| *lost.entry(&looper.faults).or_default() += 1);
     let lost: Vec<_> = lost.iter().map(|(faults, loopers)| format!("{loopers} after {faults}")).collect();
     println!("Loopers were quarantined after {waited:.1?}, {}.", lost.join("; "));
-    let mut overruns: Vec<_> =
-        loopers.iter().map(|looper| looper.longest.saturating_sub(DEADLINE).as_secs_f64() * 1e3).collect();
-    overruns.sort_by(f64::total_cmp);
-    let at = |part: f64| overruns[((overruns.len() - 1) as f64 * part) as usize];
-    let late = overruns.iter().filter(|overrun| **overrun > TICK.as_secs_f64() * 1e3).count();
     println!(
-        "The longest call of each, in ms beyond its deadline of {DEADLINE:?}: median {:.2}, of nine in ten {:.2}, \
-         greatest {:.2}; {late} beyond a tick of {TICK:?}.\n",
-        at(0.5),
-        at(0.9),
-        at(1.0)
+        "\n| the longest call of each, ms beyond its deadline of {DEADLINE:?} | all are started | loopers only |"
     );
+    println!("|---|---|---|");
+    let sides = [(&loopers, &beside), (&again, &beside_again)].map(|(loopers, beside)| {
+        let beyond = |looper: &Looper| looper.longest.saturating_sub(DEADLINE).as_secs_f64() * 1e3;
+        let mut overruns: Vec<_> = loopers.iter().map(beyond).collect();
+        overruns.sort_by(f64::total_cmp);
+        (overruns, beside)
+    });
+    let line = |name: &str, of: fn(&(Vec<f64>, &Vec<f64>)) -> f64, digits: usize| {
+        println!("| {name} | {:.digits$} | {:.digits$} |", of(&sides[0]), of(&sides[1]));
+    };
+    line("median", |(overruns, _)| part(overruns, 0.5), 2);
+    line("of nine in ten", |(overruns, _)| part(overruns, 0.9), 2);
+    line("greatest", |(overruns, _)| part(overruns, 1.0), 2);
+    line("beyond a tick", |(overruns, _)| late(overruns), 0);
+    line(
+        "a thread that runs before all others, on each processor: greatest, ms late",
+        |(_, beside)| part(beside, 1.0),
+        2,
+    );
+    line("the same: beyond a tick", |(_, beside)| late(beside), 0);
+    println!();
     println!("| the {} others | without loopers | with, quarantined | ratio |", all - loopers.len());
     println!("|---|---|---|---|");
     let row = |name: &str, of: fn(&Side) -> f64, digits: usize| {
@@ -99,8 +121,55 @@ fn main() {
     row("memory of a sandbox, MiB", |side| side.of_sandboxes(pss), 1);
 }
 
+/// Of values in order.
+fn part(values: &[f64], part: f64) -> f64 {
+    values[((values.len() - 1) as f64 * part) as usize]
+}
+
+fn late(times: &[f64]) -> f64 {
+    times.iter().filter(|time| **time > TICK.as_secs_f64() * 1e3).count() as f64
+}
+
+/// A thread on each processor that runs before all others, and only sleeps: how late it is, nobody but the kernel and the
+/// machine are to blame for.
+struct Control {
+    ends: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<Vec<f64>>>,
+}
+
+impl Control {
+    fn start() -> Self {
+        let ends = Arc::<AtomicBool>::default();
+        let measure = |cpu| {
+            let ends = ends.clone();
+            let mut late = Vec::new();
+            std::thread::spawn(move || {
+                events::pin(cpu);
+                events::run_first();
+                while !ends.load(Ordering::Relaxed) {
+                    let began = Instant::now();
+                    std::thread::sleep(TICK / 2);
+                    late.push(began.elapsed().saturating_sub(TICK / 2).as_secs_f64() * 1e3);
+                }
+                late
+            })
+        };
+        let threads = events::cpus().into_iter().map(measure).collect();
+        Self { ends, threads }
+    }
+
+    /// By how many milliseconds, in order.
+    fn end(self) -> Vec<f64> {
+        self.ends.store(true, Ordering::Relaxed);
+        let mut late: Vec<f64> =
+            self.threads.into_iter().flat_map(|thread| thread.join().expect("it ends")).collect();
+        late.sort_by(f64::total_cmp);
+        late
+    }
+}
+
 /// Events for all tables: as many rows, ten times a second.
-fn events() {
+fn make_events() {
     loop {
         for row in (1..=ROWS).map(Pid::from_raw) {
             // There need not be such a process.
@@ -335,8 +404,14 @@ fn plugins_of(status: &Value) -> impl Iterator<Item = (bool, &Value)> {
         tenants.iter().filter_map(|tenant| Some((tenant["tenant"].as_str()?.strip_prefix('t')?, tenant)));
     tenants.flat_map(|(number, tenant)| {
         let tenant_number: usize = number.parse().expect("a number");
+        // One that was started again comes after those that have stayed.
         let plugins = tenant["jobs"][0]["plugins"].as_array().expect("plugins");
-        plugins.iter().enumerate().map(move |(place, plugin)| (loops(tenant_number, place), plugin))
+        let named = plugins.iter().map(|plugin| {
+            let place = plugin["plugin"].as_str().and_then(|name| name.strip_prefix('p')?.parse().ok());
+            (place.expect("plugins are named so"), plugin)
+        });
+        let by_place: BTreeMap<usize, &Value> = named.collect();
+        by_place.into_iter().map(move |(place, plugin)| (loops(tenant_number, place), plugin))
     })
 }
 

@@ -54,6 +54,14 @@ pub fn pin(cpu: usize) {
     rustix::thread::sched_setaffinity(None, &set).expect("the CPU is online");
 }
 
+/// Has the calling thread run before all others, whenever the kernel lets any run.
+pub fn run_first() {
+    let most = libc::sched_param { sched_priority: 1 };
+    // SAFETY: the structure is whole, and is only read.
+    let set = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const most) };
+    assert_eq!(set, 0, "root may");
+}
+
 /// Runs `work` on a thread of its own that is pinned to `cpu`, to its end.
 pub fn on_cpu(cpu: usize, work: impl FnOnce() + Send) {
     std::thread::scope(|scope| {

@@ -2,10 +2,9 @@
 //! closes. Plugins run one after the other, on the one thread that works.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::buffer::Buffer;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -16,8 +15,9 @@ use super::call::Call;
 use super::channel::{Channel, Until};
 use super::code::Loaded;
 use super::engine::{self, Bound};
-use super::limits::{SLOTS, TICK};
+use super::limits::SLOTS;
 use super::lockdown::{self, Left};
+use super::pulse::Pulse;
 use super::ring::{self, Slots};
 use super::runner::{Export, Runner, Turn};
 use super::seccomp::Work;
@@ -159,58 +159,6 @@ impl Sandbox {
             Some((order.table, Arc::new(Table::snapshot(order, &batch)?)))
         };
         orders.iter().map(read).collect()
-    }
-}
-
-/// The thread that advances epochs while a plugin runs for longer than its deadline, and ends the process when the host
-/// is gone. It waits for as long as none runs; then the thread that works sees the channel close.
-struct Pulse {
-    /// When the plugin that runs has to be looked at.
-    due: Mutex<Option<Instant>>,
-    changed: Condvar,
-}
-
-impl Pulse {
-    fn start(engine: Engine, hang_up: OwnedFd) -> io::Result<Arc<Self>> {
-        let pulse = Arc::new(Self { due: Mutex::new(None), changed: Condvar::new() });
-        let beat = pulse.clone();
-        lockdown::beside(move || {
-            loop {
-                let left = beat.wait().saturating_duration_since(Instant::now());
-                // Not all that is left at once: a plugin that is called meanwhile may be due earlier. One that is due by
-                // the clock may have waited for the processor, and is looked at until it has had its time.
-                let pause = if left.is_zero() { TICK / 8 } else { left.min(TICK / 2) };
-                if hung_up(&hang_up, Some(pause)) {
-                    std::process::exit(0);
-                }
-                if left <= pause {
-                    engine.increment_epoch();
-                }
-            }
-        })?;
-        Ok(pulse)
-    }
-
-    fn wait(&self) -> Instant {
-        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(due) = *due {
-                return due;
-            }
-            due = self.changed.wait(due).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn set(&self, due: Option<Instant>) {
-        *self.due.lock().unwrap_or_else(PoisonError::into_inner) = due;
-        self.changed.notify_one();
-    }
-
-    fn during<T>(&self, deadline: Duration, work: impl FnOnce() -> T) -> T {
-        self.set(Some(Instant::now() + deadline));
-        let done = work();
-        self.set(None);
-        done
     }
 }
 

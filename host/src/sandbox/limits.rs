@@ -77,6 +77,8 @@ pub(super) const FUEL_PER_NANOSECOND: u64 = 2;
 pub(super) const FUEL_PER_ROW: u64 = 16;
 /// On top of that, before the host ends a sandbox that does not end a call by itself.
 pub(super) const GRACE: Duration = Duration::from_millis(500);
+/// How long a plugin may go on when the host is gone.
+pub(super) const HANG_UP: Duration = Duration::from_millis(100);
 /// How far a plugin may go beyond its deadline before it is stopped.
 pub(super) const TICK: Duration = Duration::from_millis(2);
 /// How many rows a question goes through between two looks at the deadline: epochs interrupt Wasm only.

@@ -42,6 +42,7 @@ mod lockdown;
 mod outputs;
 mod pace;
 mod process;
+mod pulse;
 mod questions;
 mod ring;
 mod runner;

@@ -24,6 +24,7 @@ use seccompiler::{
 };
 
 use super::lockdown::FIRST_FD;
+use super::pulse;
 
 /// What a process is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,7 +153,9 @@ fn arguments(work: Work, call: c_long) -> Vec<Vec<Condition>> {
             let operations = [FUTEX_WAIT, FUTEX_WAKE, FUTEX_WAIT_BITSET];
             one_of(1, &operations.map(|operation| operation | FUTEX_PRIVATE_FLAG))
         }
-        libc::SYS_clock_gettime => one_of(0, &[CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME_ID]),
+        libc::SYS_clock_gettime => {
+            one_of(0, &[CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME_ID, pulse::first_thread()])
+        }
         libc::SYS_rt_sigaction => one_of(0, &[SIGSEGV, SIGBUS, SIGILL, SIGFPE]),
         #[cfg(target_arch = "aarch64")]
         libc::SYS_membarrier => one_of(
