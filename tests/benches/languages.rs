@@ -199,12 +199,16 @@ fn idle(rows: &RecordBatch) {
         let compiled = compiler.compile(plugin).expect("it compiles");
         others.add(compiled).expect("there is room");
         configured(&mut others);
-        Held::memory(others.pid())
+        [Held::memory(others.pid()), Held::anonymous(others.pid())]
     };
     let before = different(0);
     let after = (1..DIFFERENT).map(different).last().expect("there are some");
-    let of_other = (after - before) as f64 / (DIFFERENT - 1) as f64;
-    println!("{DIFFERENT} plugins of as many components in one tenant: {of_other:.0} KiB each;");
+    let [of_other, anonymous] =
+        [0, 1].map(|what| (after[what] - before[what]) as f64 / (DIFFERENT - 1) as f64);
+    println!(
+        "{DIFFERENT} plugins of as many components in one tenant: {of_other:.0} KiB each, all but {anonymous:.0} KiB the \
+         pages of the file that the compiler wrote;"
+    );
     println!(
         "{IDLE} plugins of one component in one tenant: {each:.0} KiB each of the sandbox's own memory;"
     );

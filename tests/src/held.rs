@@ -35,15 +35,16 @@ impl Held {
         fs::read_dir(format!("/proc/{pid}/fd")).expect("it runs").count()
     }
 
-    /// Memory of a process that is its own, in KiB.
+    /// Memory that a process has and no other one, in KiB.
     #[must_use]
     pub fn memory(pid: u32) -> u64 {
-        let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("it runs");
-        let field = |name: &str| -> u64 {
-            let line = rollup.lines().find_map(|line| line.strip_prefix(name)).expect("the kernel says so");
-            line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")
-        };
-        field("Private_Clean:") + field("Private_Dirty:")
+        rollup(pid, "Private_Clean:") + rollup(pid, "Private_Dirty:")
+    }
+
+    /// What of that is no file's.
+    #[must_use]
+    pub fn anonymous(pid: u32) -> u64 {
+        rollup(pid, "Anonymous:")
     }
 
     /// All that there are.
@@ -82,4 +83,11 @@ impl Held {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+}
+
+/// A figure of all of a process's memory.
+fn rollup(pid: u32, name: &str) -> u64 {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("it runs");
+    let line = rollup.lines().find_map(|line| line.strip_prefix(name)).expect("the kernel says so");
+    line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")
 }
