@@ -15,8 +15,8 @@ use super::lockdown;
 /// A thread that advances the epoch when the plugin that runs has used its time, and ends the process when the host is gone
 /// meanwhile. While none runs it waits; then the thread that works sees the channel close.
 ///
-/// It runs seldom and briefly: where there are more threads than processors, who has run has to wait for the others; and to wake
-/// it takes a plugin that is done in no time longer than that.
+/// It runs seldom and briefly: where there are more threads than processors, who has run has to wait for the others; and waking
+/// it costs as much as many a call.
 pub(super) struct Pulse {
     state: Mutex<State>,
     changed: Condvar,
@@ -68,7 +68,7 @@ impl Pulse {
                 if left.is_zero() {
                     engine.increment_epoch();
                 }
-                // Again, should it not have been seen: the plugin had yet to say which epoch is its last.
+                // Again, should it not have been seen: a call says which epoch is its last a moment after it has begun.
                 let pause = if left.is_zero() { TICK / 2 } else { left.clamp(TICK / 8, HANG_UP) };
                 known = Some((call, pause));
             }
