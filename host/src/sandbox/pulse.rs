@@ -68,9 +68,9 @@ impl Pulse {
                 if left.is_zero() {
                     engine.increment_epoch();
                 }
-                // Again, should it not have been seen: a call says which epoch is its last a moment after it has begun.
-                let pause = if left.is_zero() { TICK / 2 } else { left.clamp(TICK / 8, HANG_UP) };
-                known = Some((call, pause));
+                // Soon again if it is over: by the call's own account it began a moment later, and until then it said of no
+                // epoch that it is its last.
+                known = Some((call, left.clamp(TICK / 8, HANG_UP)));
             }
         })?;
         Ok(pulse)
