@@ -1,6 +1,6 @@
 //! Which files there are, and whether any of them has changed.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -15,8 +15,12 @@ use crate::escape::escape;
 pub(super) const TOOLS: [&str; 4] = ["node_modules", "__pycache__", ".git", ".venv"];
 /// What tools write beside the sources as they build them.
 const LOCKS: [&str; 3] = ["Cargo.lock", "go.sum", "package-lock.json"];
+/// Where the plugin and what it is made from are written, in its folder.
+const WRITTEN: [&str; 2] = ["build", "target"];
 /// A folder that is no project's.
 const MOST_FILES: usize = 10_000;
+/// What is behind a link, and looked at.
+const MOST_LINKED: usize = 1_000;
 
 /// Files, by what is seen of them without reading them. That the newest is older than something says too little: one may
 /// have been deleted, or an older one moved over another.
@@ -31,49 +35,69 @@ struct Seen {
 }
 
 impl Files {
-    /// What is in a folder, in those below it and in those that links lead to, but for what tools keep and what of the
-    /// folder itself is left out, which no link brings back.
+    /// What is in a folder, in those below it and in those that links lead to, but for what tools keep and write, and what of
+    /// the folder itself is left out.
     pub(super) fn of(folder: &Path, left_out: &[&str]) -> Result<Self> {
         let mut files = Self::default();
         let Some(root) = if_there(folder.canonicalize())? else { return Ok(files) };
-        let left_out: Vec<_> = left_out.iter().map(|name| root.join(name)).collect();
-        let is_left_out = |path: &Path| left_out.iter().any(|left_out| path.starts_with(left_out));
-        // By their real paths: links can lead to one folder twice, or round in a circle.
-        let mut seen = HashSet::from([root.clone()]);
-        let mut folders = vec![root];
+        // By their real paths, too: no link brings back what is written here.
+        let written: Vec<PathBuf> =
+            WRITTEN.iter().filter_map(|name| root.join(name).canonicalize().ok()).collect();
+        let left_out: Vec<PathBuf> = left_out.iter().map(|name| root.join(name)).collect();
+        let mut links = Vec::new();
+        if !files.walk(&root, &left_out, MOST_FILES, &mut links)? {
+            let message = format!("{} has more than {MOST_FILES} files", folder.display());
+            return Err(Error::new(Kind::Usage, message).help("is it the plugin's own folder?"));
+        }
+        for link in links {
+            let Some(real) = if_there(link.canonicalize())? else { continue };
+            let is_tools = TOOLS.iter().any(|tool| real.file_name().is_some_and(|name| name == *tool));
+            if is_tools || written.iter().any(|written| real.starts_with(written)) {
+                files.insert(link.clone(), link.symlink_metadata())?;
+                continue;
+            }
+            files.add(&link)?;
+            // What is behind it is seen as far as it can be: a link can lead to all that there is.
+            let mut behind = Self::default();
+            if real.is_dir()
+                && behind.walk(&real, &written, MOST_LINKED, &mut Vec::new()).is_ok_and(|whole| whole)
+            {
+                files.insert(link.clone(), link.symlink_metadata())?;
+                files.extend(behind);
+            }
+        }
+        Ok(files)
+    }
+
+    /// Adds what is in a folder and those below it; false, if that is more than so many. Links are not followed.
+    fn walk(
+        &mut self,
+        root: &Path,
+        left_out: &[PathBuf],
+        most: usize,
+        links: &mut Vec<PathBuf>,
+    ) -> io::Result<bool> {
+        let mut folders = vec![root.to_owned()];
         while let Some(inner) = folders.pop() {
             let Some(entries) = if_there(fs::read_dir(&inner))? else { continue };
             for entry in entries {
                 let entry = entry?;
                 let path = entry.path();
-                if TOOLS.iter().any(|tool| entry.file_name() == *tool) || is_left_out(&path) {
+                if TOOLS.iter().any(|tool| entry.file_name() == *tool) || left_out.contains(&path) {
                     continue;
                 }
                 let kind = entry.file_type()?;
-                let real = match kind.is_symlink() {
-                    true => if_there(path.canonicalize())?.filter(|real| real.is_dir()),
-                    false => kind.is_dir().then(|| path.clone()),
-                };
-                match real {
-                    None => files.add(&path)?,
-                    Some(real) => {
-                        // The link itself, too: what it leads to does not show that it has got another name.
-                        if kind.is_symlink() {
-                            files.insert(path, entry.metadata())?;
-                        }
-                        if !is_left_out(&real) && seen.insert(real.clone()) {
-                            folders.push(real);
-                        }
-                    }
+                match kind.is_dir() {
+                    true => folders.push(path),
+                    false if kind.is_symlink() => links.push(path),
+                    false => self.add(&path)?,
                 }
-                if files.0.len() + folders.len() > MOST_FILES {
-                    let message = format!("{} has more than {MOST_FILES} files", folder.display());
-                    return Err(Error::new(Kind::Usage, message)
-                        .help("is it the plugin's own folder? What its links lead to counts, too"));
+                if self.0.len() + folders.len() + links.len() > most {
+                    return Ok(false);
                 }
             }
         }
-        Ok(files)
+        Ok(true)
     }
 
     /// Adds a file, or whatever a link stands for, if it is there.
@@ -183,7 +207,7 @@ mod tests {
         }
         let now = || Files::of(folder.path(), &["build"]).unwrap();
         let mut before = now();
-        assert_eq!(before.0.len(), 5, "the file, and the four links that lead to folders:\n{before}");
+        assert_eq!(before.0.len(), 4, "the file, and three links that lead to folders:\n{before}");
         let mut has_changed = || std::mem::replace(&mut before, now()) != before;
         assert!(!has_changed());
         fs::write(file("build/x"), "").unwrap();
@@ -194,6 +218,11 @@ mod tests {
         assert!(has_changed(), "another text");
         fs::rename(file("linked"), file("renamed")).unwrap();
         assert!(has_changed(), "another name");
+        // More than is looked at is seen as the link itself is.
+        let many = tempfile::tempdir().unwrap();
+        (0..=MOST_LINKED).for_each(|number| fs::write(many.path().join(number.to_string()), "").unwrap());
+        symlink(many.path(), file("many")).unwrap();
+        assert!(has_changed() && before.0.len() == 5, "{before}");
     }
 
     #[test]

@@ -3,9 +3,11 @@
 use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
+use rustix::process::{getegid, geteuid};
 
 use super::files::{Files, TOOLS};
 use crate::config;
@@ -107,7 +109,7 @@ pub(super) fn write(from: &Dir<'_>, to: &Path, change: impl Fn(&[u8]) -> Vec<u8>
     Ok(())
 }
 
-/// Writes a file as a whole or not at all, if it is not there like that already.
+/// Writes a file, if it is not there like that already; as a whole or not at all, where another file can take its place.
 pub(super) fn write_file(path: &Path, content: &[u8]) -> Result<()> {
     put(path, content)
         .map_err(|error| Error::new(Kind::Io, format!("cannot write {}: {error}", path.display())))
@@ -131,12 +133,28 @@ fn put(path: &Path, content: &[u8]) -> io::Result<()> {
     if let Ok(to) = fs::read_link(path) {
         return put(&folder.join(to), content);
     }
-    if there.is_some() {
-        // Who may not write to it may not replace it, either.
-        File::options().write(true).open(path)?;
+    let Some(there) = there else {
+        fs::create_dir_all(folder)?;
+        return replace(path, None, content);
+    };
+    // Who may not write to it may not replace it, either.
+    File::options().write(true).open(path)?;
+    // One by another name too, or somebody else's, would not be the same file.
+    let is_ours =
+        there.nlink() == 1 && there.uid() == geteuid().as_raw() && there.gid() == getegid().as_raw();
+    if is_ours {
+        use io::ErrorKind::{CrossesDevices, PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
+        match replace(path, Some(there.permissions()), content) {
+            // Nothing can be made beside it, or it is a file system of its own.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    PermissionDenied | ReadOnlyFilesystem | ResourceBusy | CrossesDevices
+                ) => {}
+            done => return done,
+        }
     }
-    fs::create_dir_all(folder)?;
-    replace(path, there.map(|there| there.permissions()), content)
+    fs::write(path, content)
 }
 
 /// Puts a whole file where one may be, or leaves that as it is.

@@ -109,7 +109,7 @@ typedef enum weir_kind { WEIR_U64, WEIR_S64, WEIR_F64, WEIR_TEXT, WEIR_BUCKETS, 
 
 typedef struct weir_column {
 	const char *name;
-	const char *role; /* overflow, key, count, sum, min, max, avg, hist, or what a question showed */
+	const char *role; /* overflow, key, count, sum, min, max, avg, stats, hist, lhist, or what a question showed */
 	const char *unit; /* such as ns; empty where it is not known */
 	weir_kind kind;
 	uint32_t number;

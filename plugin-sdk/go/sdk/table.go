@@ -19,7 +19,7 @@ type Table struct {
 // Column says what a column of a table is.
 type Column struct {
 	Name string
-	// `overflow`, `key`, `count`, `sum`, `min`, `max`, `avg`, `hist`, or what a question showed.
+	// `overflow`, `key`, `count`, `sum`, `min`, `max`, `avg`, `stats`, `hist`, `lhist`, or what a question showed.
 	Role string
 	// How it is read: `u64`, `s64`, `f64`, `text` or `buckets`.
 	Kind string

@@ -144,6 +144,10 @@ class TestTable(unittest.TestCase):
         self_test, host = self, Host()
         host.table("t", key={"comm": ["a", "b", "c"]}, avg={"size": [(3, 6.0), (1, 9.0), (0, 0.0)]})
         host.analyze(Averages)
+        host.table("t", key={"comm": ["a", "b", "c"]}, stats={"size": [(3, 6.0), (1, 9.0), (0, 0.0)]})
+        host.analyze(Averages)
+        with self.assertRaisesRegex(TypeError, "a cell of avg is how many values there are and their sum"):
+            host.table("t", avg={"size": [2.0]})
 
     def test_what_there_is_not_is_told_with_what_there_is(self):
         def look():

@@ -97,6 +97,10 @@ class Coverage:
     missed: int | None
 
 
+# Roles whose cells have a mean.
+AVERAGES = ("avg", "stats")
+
+
 class Average(float):
     """A cell of an `avg`: it reads as its mean."""
 
@@ -249,7 +253,7 @@ def _sort(number: int, by: int, descending: bool, limit: int) -> int:
 def _group(number: int, by: list[int], show: list[Aggregate]) -> int:
     table = _table(number)
     columns = [_column(table, place) for place in by]
-    if any(column.kind == "buckets" or column.role == "avg" for column in columns):
+    if any(column.kind == "buckets" or column.role in AVERAGES for column in columns):
         raise Err(Failure("kind", "histograms and averages cannot be grouped by"))
     groups: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {} if by else {(): []}
     for row in table.rows:
@@ -260,7 +264,8 @@ def _group(number: int, by: list[int], show: list[Aggregate]) -> int:
         if each.op == "quantile" and not 0 <= each.argument <= 1:
             raise Err(Failure("bounds", "the argument of quantile is from 0 to 1"))
         kind, made = _aggregate(each, column, [row[each.column] for row in table.rows])
-        role = column.role if kind == "buckets" or (column.role, each.op) == ("avg", "sum") else each.op
+        of_all = {"hist": kind == "buckets", "avg": each.op == "sum" and column.role in AVERAGES}
+        role = next((role for role, is_it in of_all.items() if is_it), each.op)
         columns.append(Column(f"{each.op}({column.name})", role, kind, column.unit))
         shown.append([made([row[each.column] for row in rows]) for rows in groups.values()])
     return _answer(table, columns, [(*key, *(made[i] for made in shown)) for i, key in enumerate(groups)])
@@ -270,7 +275,7 @@ def _aggregate(each: Aggregate, column: Column, all_cells: list[Any]) -> tuple[s
     """The kind of what an aggregate gives, and how it is made of a group's cells."""
     from ._column import Histogram
 
-    is_buckets, is_average = column.kind == "buckets", column.role == "avg"
+    is_buckets, is_average = column.kind == "buckets", column.role in AVERAGES
     match each.op:
         case "count":
             return "u64", len

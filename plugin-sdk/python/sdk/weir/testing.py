@@ -15,7 +15,7 @@ from . import _fake
 from ._column import Bucket, Histogram, Text
 from ._plugin import configured
 
-ROLES = ("key", "count", "sum", "min", "max", "avg", "hist")
+ROLES = ("key", "count", "sum", "min", "max", "avg", "stats", "hist", "lhist")
 Columns = Mapping[str, Sequence[Any]]
 
 
@@ -36,8 +36,8 @@ class Host:
     ) -> None:
         """Grants a table, or gives one its rows for the next interval.
 
-        Columns come by role: `key`, `count`, `sum`, `min`, `max`, `avg` and `hist`. A cell of an `avg` is how many values
-        there are and their sum; for those of a `hist` there is `buckets`. With `overflow` the last row is
+        Columns come by role: `key`, `count`, `sum`, `min`, `max`, `avg`, `stats`, `hist` and `lhist`. A cell of an `avg`
+        or of `stats` is how many values there are and their sum; for those of a histogram there is `buckets`. With `overflow` the last row is
         that of the events without a row of their own. `events` is the sum of the first count if it is not given.
         """
         named = [(role, name, _cells(role, cells)) for role in ROLES for name, cells in columns.pop(role, {}).items()]
@@ -110,7 +110,7 @@ _sum = sum
 def _kind(role: str, cells: list[Any]) -> str:
     match cells:
         case []:
-            return {"key": "text", "avg": "f64", "hist": "buckets"}.get(role, "u64")
+            return {"key": "text", "avg": "f64", "stats": "f64", "hist": "buckets", "lhist": "buckets"}.get(role, "u64")
         case [str() | bytes(), *_]:
             return "text"
         case [Histogram(), *_]:
@@ -121,7 +121,11 @@ def _kind(role: str, cells: list[Any]) -> str:
 
 
 def _cells(role: str, cells: Sequence[Any]) -> list[Any]:
-    return [_fake.Average(*cell) if role == "avg" else _cell(cell) for cell in cells]
+    if role in _fake.AVERAGES:
+        if not all(isinstance(cell, tuple) and len(cell) == 2 for cell in cells):
+            raise TypeError(f"a cell of {role} is how many values there are and their sum, such as (2, 5.0)")
+        return [_fake.Average(*cell) for cell in cells]
+    return [_cell(cell) for cell in cells]
 
 
 def _cell(cell: Any) -> Any:
