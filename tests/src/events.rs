@@ -1,7 +1,7 @@
 //! Events that are made on purpose.
 #![allow(unsafe_code, reason = "system calls that no library offers, because they do nothing")]
 
-use rustix::process::{DumpableBehavior, Uid, set_dumpable_behavior};
+use rustix::process::{DumpableBehavior, Gid, Uid, set_dumpable_behavior};
 use rustix::thread::CpuSet;
 
 /// The first of the system call numbers that no kernel has. A call of one fires raw_syscalls' tracepoints
@@ -15,10 +15,11 @@ pub fn call(key: u64) {
     unsafe { libc::syscall((NOWHERE + key).cast_signed()) };
 }
 
-/// Makes this thread a user's, as one of a process that the user executed: changing the user makes a memory one that its
+/// Makes this thread a user's, and that of the group with the same number, as one of a process that the user executed: changing the user makes a memory one that its
 /// user may not look into, for a moment that of all threads.
 pub fn become_user(uid: u32) {
-    let uid = Uid::from_raw(uid);
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(uid));
+    rustix::thread::set_thread_res_gid(gid, gid, gid).expect("root can be anybody");
     rustix::thread::set_thread_res_uid(uid, uid, uid).expect("root can be anybody");
     set_dumpable_behavior(DumpableBehavior::Dumpable).expect("it is the process's own");
 }

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use rustix::fs::{StatVfsMountFlags, statvfs};
-use rustix::process::{DumpableBehavior, Uid, set_dumpable_behavior};
+use rustix::process::{DumpableBehavior, Gid, Uid, set_dumpable_behavior};
 use weir::kernel::Tables;
 use weir::policy::{Peer, Policy};
 use weir::table::TableSpec;
@@ -59,6 +59,8 @@ fn run_as(real: u32, effective: u32, saved: u32, work: impl FnOnce() + Send) {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let [real, effective, saved] = [real, effective, saved].map(Uid::from_raw);
+            let group = Gid::from_raw(A);
+            rustix::thread::set_thread_res_gid(group, group, group).expect("root can be anybody");
             rustix::thread::set_thread_res_uid(real, effective, saved).expect("root can be anybody");
             set_dumpable_behavior(DumpableBehavior::Dumpable).expect("it is its own");
             work();
@@ -159,19 +161,21 @@ fn what_has_a_groups_privileges_is_not_seen_by_its_user() {
     if no_suid {
         return not_run("programs with the set-group-ID bit", "temporary files have none");
     }
-    let shell = |name: &str, mode| {
+    let shell = |name: &str, mode, gid| {
         let path = folder.path().join(name);
         fs::copy("/bin/sh", &path).expect("there is a shell");
         chown(&path, None, Some(B)).expect("root can give it");
         fs::set_permissions(&path, Permissions::from_mode(mode)).expect("root can");
         let mut shell = Command::new(path);
-        shell.arg0("sh").args(["-c", "cd /; cd /; cd /"]).uid(A).gid(A);
+        shell.arg0("sh").args(["-c", "cd /; cd /; cd /"]).uid(A).gid(gid);
         assert!(shell.status().expect("it runs").success());
     };
     let config = "[tables.changes]\non = \"tracepoint:syscalls:sys_enter_chdir\"\nby = { comm = \"comm\" }\nshow = { n = \"count()\" }\n";
     let mut tables = Tables::attach(&scoped(config, "user", &peer(None)), &[]).expect("they are attached");
-    shell("plain", 0o755);
-    shell("grouped", 0o2755);
+    shell("plain", 0o755, A);
+    shell("grouped", 0o2755, A);
+    // As a service that is given a group which its user is not of.
+    shell("of_others", 0o755, B);
     let rows = tables.close().expect("the interval closes").remove(0).rows;
     assert_eq!(texts(&rows, "comm"), [Some("plain".to_owned())]);
     assert_eq!(numbers(&rows, "n"), [3]);

@@ -797,9 +797,10 @@ fn a_job_that_cannot_be_begun_again_is_told_of_and_takes_its_room_until_it_is_st
 /// It would be another tenant's, by whose name it could not be stopped.
 #[test]
 fn a_job_whose_user_is_of_another_tenant_is_told_of_and_not_begun() {
+    let Some(top) = plugin("top") else { return };
     let mut daemon = Daemon::start(None, POLICY);
-    let config = daemon.write("tables.toml", &table("t", ""));
-    assert!(daemon.weir(A, &["start", "-c", &config, "--name", "job"]).status.success());
+    let config = daemon.write("tables.toml", &(table("t", "") + &slow()));
+    daemon.start_job(A, &top, &config, "job");
     daemon.wait_for("it is kept", |_| daemon.path("state/jobs/a.job/.job").exists());
     daemon.kill();
     daemon.write("policy.toml", &POLICY.replace("[tenants.a", "[tenants.c"));

@@ -1,7 +1,7 @@
 //! A table as it may be attached for a tenant: its scope is a part of its filters, before everything else.
 
 use super::Peer;
-use super::credentials::{DUMPABLE, Privileges, privileges};
+use super::credentials::{DUMPABLE, POWERS, Privileges, privileges};
 use super::grant::{Grant, Scope};
 use super::memory::is_of_task;
 use crate::cgroup;
@@ -68,7 +68,7 @@ impl Scope {
     fn condition(self, peer: &Peer) -> Result<Option<Condition>> {
         Ok(match self {
             Self::All => None,
-            Self::User => Some(of_user(peer.uid, privileges()?)),
+            Self::User => Some(of_user(peer.uid, &peer.gids, privileges()?)),
             Self::Cgroup => {
                 let (id, level) = group(peer)?;
                 Some(below(id, level))
@@ -77,13 +77,36 @@ impl Scope {
     }
 }
 
-/// The running task is this user's, and so are those whose privileges it has, and its memory.
-pub(super) fn of_user(uid: u32, privileges: Privileges) -> Condition {
-    let Privileges { owners: [effective, saved], dumpable } = privileges;
-    let all = [is(effective, uid.into()), is(saved, uid.into()), is(dumpable, DUMPABLE)];
+/// The running task is this user's, and all privileges that it has are the user's: nobody else's, of none but these groups, and
+/// no capabilities but in a namespace of its own. So is its memory.
+pub(super) fn of_user(uid: u32, gids: &[u32], privileges: Privileges) -> Condition {
+    let Privileges { owners: [effective, saved], groups, capabilities, namespace, dumpable } = privileges;
+    let among = |group: Value| {
+        let ids = gids.iter().map(|gid| is(group.clone(), (*gid).into()));
+        ids.reduce(or).unwrap_or_else(|| is(Value::Constant(0), 1))
+    };
+    let powers = Value::Arithmetic {
+        op: Arithmetic::And,
+        signed: false,
+        left: Box::new(capabilities),
+        right: Box::new(Value::Constant(POWERS)),
+    };
+    let [group, saved_group] = groups.map(among);
+    let all = [
+        is(effective, uid.into()),
+        is(saved, uid.into()),
+        is(dumpable, DUMPABLE),
+        group,
+        saved_group,
+        or(is(powers, 0), Condition::Nonzero(namespace)),
+    ];
     all.into_iter().fold(is(Value::Builtin(Builtin::Uid), uid.into()), |scope, more| {
         Condition::And(Box::new(scope), Box::new(more))
     })
+}
+
+fn or(left: Condition, right: Condition) -> Condition {
+    Condition::Or(Box::new(left), Box::new(right))
 }
 
 /// The running task is in the group of this id, or in one below it.

@@ -267,8 +267,7 @@ impl Sandbox {
         Self::of(choose_user()?, room, Bound::Time)
     }
 
-    /// The same, in a control group of the tenant's, where there are groups. Compiled code is there twice: as it was written,
-    /// and as it is run.
+    /// The same, in a control group of the tenant's, where there are groups.
     pub fn of_tenant(name: &str, room: Room) -> Result<Self> {
         let failed = |error| Error::from(error).context("cannot make a control group for the sandbox");
         let identity = Identity::choose().map_err(no_user)?.within(name, memory_of(room)).map_err(failed)?;
@@ -799,7 +798,8 @@ impl AsFd for Sandbox {
     }
 }
 
-/// What all processes of a tenant with this room may have together.
+/// What all processes of a tenant with this room may have together: code is there in its files, and what Wasmtime knows of it
+/// beside that.
 fn memory_of(room: Room) -> u64 {
     SANDBOX_MEMORY.saturating_add(room.guest).saturating_add(room.code.saturating_mul(2))
 }

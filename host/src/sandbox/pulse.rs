@@ -49,7 +49,9 @@ impl Call {
             // It cannot have had more of the processor; asking how much is a system call.
             return self.deadline - elapsed;
         }
-        self.deadline.saturating_sub(processor_time().saturating_sub(self.used))
+        // Were it not to be known, the plugin would look at its own time.
+        processor_time()
+            .map_or(Duration::ZERO, |used| self.deadline.saturating_sub(used.saturating_sub(self.used)))
     }
 }
 
@@ -97,7 +99,7 @@ impl Pulse {
 
     /// By the thread that works, while a plugin runs.
     pub(super) fn during<T>(&self, deadline: Duration, work: impl FnOnce() -> T) -> T {
-        let call = Call { deadline, begun: Instant::now(), used: processor_time() };
+        let call = Call { deadline, begun: Instant::now(), used: processor_time().unwrap_or_default() };
         let is_in_time = {
             let mut state = self.lock();
             state.running = Some(call);
@@ -114,11 +116,11 @@ impl Pulse {
 }
 
 /// What the process's first thread, the one that works, has used of the processor.
-fn processor_time() -> Duration {
+fn processor_time() -> Option<Duration> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the time is written to, and nothing else.
-    unsafe { libc::clock_gettime(first_thread(), &raw mut time) };
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+    let known = unsafe { libc::clock_gettime(first_thread(), &raw mut time) } == 0;
+    known.then(|| Some(Duration::new(time.tv_sec.try_into().ok()?, time.tv_nsec.try_into().ok()?)))?
 }
 
 /// The clock of that thread, as the kernel numbers clocks of threads (include/linux/posix-timers_types.h): by the

@@ -303,8 +303,7 @@ impl Engine {
     ) -> std::result::Result<Option<Compiler>, Denied> {
         let tenant = self.tenant_of(peer);
         if !wanted.plugins.is_empty() && !are_alike(&wanted.admitted, &tenant) {
-            let error =
-                Error::new(Kind::Unavailable, "the policy was read again meanwhile, and is another one");
+            let error = Error::new(Kind::Unavailable, POLICY_CHANGED);
             return Err(failed(error.help("try again")));
         }
         let (own, interval) = (self.interval, humantime::format_duration(self.interval).to_string());
@@ -644,6 +643,9 @@ fn kept(peer: &Peer, name: &str, wanted: &Wanted) -> Option<Kept> {
         programs: wanted.programs.clone(),
     })
 }
+
+/// Why a job is not begun whose plugins were looked into for the policy before.
+pub(super) const POLICY_CHANGED: &str = "the policy was read again meanwhile, and is another one";
 
 /// Whether plugins that were looked into, and perhaps compiled, for one are in order for the other.
 fn are_alike(before: &Option<Arc<Tenant>>, now: &Option<(Arc<str>, Option<Arc<Tenant>>)>) -> bool {

@@ -52,7 +52,7 @@ use crate::probe::Kernel;
 use crate::sandbox;
 use audit::Audit;
 use connection::Line;
-use engine::{Command, Engine};
+use engine::{Command, Engine, POLICY_CHANGED};
 pub(crate) use granted::refusals;
 use job::{Origin, Wanted};
 use status::ControlGroups;
@@ -363,6 +363,13 @@ fn too_long() -> Error {
 
 /// Has a job begun for nobody. What went wrong, if anything did.
 fn begin(line: &Line, peer: Peer, wanted: Wanted) -> std::result::Result<(), String> {
+    match begin_once(line, peer.clone(), wanted.clone()) {
+        Err(why) if why.contains(POLICY_CHANGED) => begin_once(line, peer, wanted),
+        done => done,
+    }
+}
+
+fn begin_once(line: &Line, peer: Peer, wanted: Wanted) -> std::result::Result<(), String> {
     use protocol::Answer;
     let (stream, answers) = Stream::new(u64::MAX);
     let first = match connection::ask(line, peer, wanted, stream) {

@@ -16,6 +16,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::job::WantedPlugin;
@@ -263,8 +265,19 @@ fn write_job(folder: &Path, path: &Path, job: &Kept) -> io::Result<()> {
     let written = Written { pid, uid, gids, cgroup, group, name, asked, plugins, programs };
     // No plugin is called `.job`.
     fs::write(new.join(".job"), postcard::to_stdvec(&written).map_err(io::Error::other)?)?;
-    remove_job(folder, path)?;
-    fs::rename(new, path)
+    // What was there is there until the new one is.
+    match renameat_with(CWD, &new, CWD, path, RenameFlags::EXCHANGE) {
+        Ok(()) => remove(&new),
+        Err(Errno::NOENT) => fs::rename(new, path),
+        // Not every file system can.
+        Err(_) => {
+            let old = folder.join("old");
+            remove(&old)?;
+            fs::rename(path, &old)?;
+            fs::rename(new, path)?;
+            remove(&old)
+        }
+    }
 }
 
 /// The group that is at a path now, if there are groups of version 2.

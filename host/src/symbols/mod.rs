@@ -109,9 +109,6 @@ impl Symbols {
 
     /// Whether a stack that has a text can have more names in another one, later.
     pub(crate) fn waits(&self, stack: &Stack) -> bool {
-        if matches!(stack, Stack::Addresses(..)) {
-            return true;
-        }
         let waits = |(module, place): (&Module, u64)| {
             module.file.as_ref().is_some_and(|file| self.files.waits(file, place))
         };

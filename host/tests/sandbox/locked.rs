@@ -140,6 +140,8 @@ const NEEDED: &[Need] = &[
     ("clock_realtime", || clock(libc::CLOCK_REALTIME)),
     ("clock_monotonic", || clock(libc::CLOCK_MONOTONIC)),
     ("clock_thread", || clock(libc::CLOCK_THREAD_CPUTIME_ID)),
+    // As the kernel numbers the clocks of threads.
+    ("clock_first_thread", || clock(!rustix::process::getpid().as_raw_nonzero().get() << 3 | 6)),
     ("getrandom", || {
         let mut seed = 0_u64;
         call(libc::SYS_getrandom, &[&raw mut seed as usize, 8, 1]).map(drop)

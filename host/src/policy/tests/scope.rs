@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::credentials::{DUMPABLE, DUMPABLE_BITS, Privileges};
+use super::super::credentials::{DUMPABLE, DUMPABLE_BITS, POWERS, Privileges};
 use super::super::memory::reads_kernel;
 use super::super::scoped::{below, of_user, put};
 use super::{cases, table};
@@ -22,31 +22,41 @@ fn value(memory: Memory) -> Value {
 /// Where a task's credentials are, and what is known of its memory.
 const CREDENTIALS: u64 = 0xffff_8888_0000_1000;
 const MEMORY: u64 = 0xffff_8888_0000_2000;
+const NAMESPACE: u64 = 0xffff_8888_0000_3000;
 
 /// A scope, and a world with what is known of it: whether its event is of the scope.
 fn any_scope() -> impl Strategy<Value = (Condition, World, bool)> {
     // Of the user itself, or of the one with the next number.
-    let other = || prop::bool::weighted(0.2).prop_map(u32::from);
-    let flags = prop_oneof![4 => Just(DUMPABLE), 1 => Just(0), 1 => Just(2)];
-    let user = (any_world(), other(), other(), other(), flags).prop_map(
-        |(mut world, user, effective, saved, flags)| {
-            // As the policy reads them, wherever the kernel has them.
-            let credentials = load(Value::Builtin(Builtin::Task), 2800, 8);
-            world.say(&credentials, CREDENTIALS);
-            let owners = [24, 16].map(|offset| load(value(credentials.clone()), offset, 4));
-            let uid = world.uid();
-            for (owner, other) in owners.iter().zip([effective, saved]) {
-                world.say(owner, uid.wrapping_add(other).into());
-            }
-            let memory = load(Value::Builtin(Builtin::Task), 2304, 8);
-            world.say(&memory, MEMORY);
-            let dumpable = Memory { bits: DUMPABLE_BITS, ..load(value(memory), 1184, 4) };
-            world.say(&dumpable, flags);
-            let privileges = Privileges { owners: owners.map(value), dumpable: value(dumpable) };
-            let scope = of_user(uid.wrapping_add(user), privileges);
-            (scope, world, user == 0 && effective == 0 && saved == 0 && flags == DUMPABLE)
-        },
-    );
+    let other = || prop::bool::weighted(0.1).prop_map(u32::from);
+    let flags = prop_oneof![8 => Just(DUMPABLE), 1 => Just(0), 1 => Just(2)];
+    let powers = prop_oneof![4 => Just((0, 0)), 1 => Just((!POWERS, 0)), 2 => (any::<u64>(), 0..3u64)];
+    let groups = (prop::collection::vec(0..4u32, 0..5), 0..4u32, 0..4u32);
+    let who = ((other(), other(), other()), groups, powers, flags);
+    let user = (any_world(), who).prop_map(|(mut world, (users, groups, (powers, level), flags))| {
+        let ((user, effective, saved), (gids, group, saved_group)) = (users, groups);
+        let uid = world.uid();
+        // As the policy reads them, wherever the kernel has them.
+        let mut say = |memory: Memory, number: u64| {
+            world.say(&memory, number);
+            value(memory)
+        };
+        let credentials = say(load(Value::Builtin(Builtin::Task), 2800, 8), CREDENTIALS);
+        let mut number = |offset, number: u32| say(load(credentials.clone(), offset, 4), number.into());
+        let owners = [number(24, uid.wrapping_add(effective)), number(16, uid.wrapping_add(saved))];
+        let groups = [number(28, group), number(20, saved_group)];
+        let capabilities = say(load(credentials.clone(), 48, 8), powers);
+        let namespace = say(load(credentials, 136, 8), NAMESPACE);
+        let namespace = say(load(namespace, 232, 4), level);
+        let memory = say(load(Value::Builtin(Builtin::Task), 2304, 8), MEMORY);
+        let dumpable = say(Memory { bits: DUMPABLE_BITS, ..load(memory, 1184, 4) }, flags);
+        let is_within = user + effective + saved == 0
+            && gids.contains(&group)
+            && gids.contains(&saved_group)
+            && (powers & POWERS == 0 || level > 0)
+            && flags == DUMPABLE;
+        let privileges = Privileges { owners, groups, capabilities, namespace, dumpable };
+        (of_user(uid.wrapping_add(user), &gids, privileges), world, is_within)
+    });
     let cgroup = (any_world(), 0..4u32, 1..4u64).prop_map(|(world, level, id)| {
         let is_below = world.ancestor(level.into()) == id;
         (below(id, level), world, is_below)

@@ -16,6 +16,8 @@ use crate::step::{line, say};
 
 /// For how long nothing may be said: no test takes as long, though emulation is some twenty times as slow as the machine itself.
 const SILENCE: Duration = Duration::from_secs(15 * 60);
+/// For how long a machine runs at all: a kernel in trouble may say so again and again.
+const BOUND: Duration = Duration::from_secs(80 * 60);
 
 /// CPUs that could be online, and those that are.
 const CPUS: (&str, &str) = ("0-7", "0-1");
@@ -42,14 +44,14 @@ pub(super) fn run(name: &str, image: &Path, archive: &Path, tests: &[Program]) -
 
     let mut report = Report::default();
     loop {
-        match lines.recv_timeout(SILENCE) {
+        match lines.recv_timeout(SILENCE.min(BOUND.saturating_sub(started.elapsed()))) {
             Ok(line) => {
                 say(format_args!("[{name}] {line}"));
                 report.take(&line);
             }
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
-                bail!("it has said nothing for {SILENCE:?}, {}", report.whereabouts());
+                bail!("not finished after {:.0?}, {}", started.elapsed(), report.whereabouts());
             }
         }
     }
