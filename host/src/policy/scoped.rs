@@ -10,6 +10,8 @@ use crate::kernel::code;
 use crate::snapshot::{Coverage, Spans};
 use crate::table::{Arithmetic, Builtin, Comparison, Condition, TableSpec, Value};
 
+/// Of so many of its groups a user sees what its processes do; each is compared with at every event.
+const GROUPS: usize = 64;
 /// The first namespace of control groups (`enum proc_ns_inode` in include/linux/proc_ns.h). In another one, levels are
 /// not those that the kernel counts.
 const FIRST_NAMESPACE: &str = "cgroup:[4026531835]";
@@ -81,10 +83,9 @@ impl Scope {
 /// no capabilities but in a namespace of its own. So is its memory.
 pub(super) fn of_user(uid: u32, gids: &[u32], privileges: Privileges) -> Condition {
     let Privileges { owners: [effective, saved], groups, capabilities, namespace, dumpable } = privileges;
-    let among = |group: Value| {
-        let ids = gids.iter().map(|gid| is(group.clone(), (*gid).into()));
-        ids.reduce(or).unwrap_or_else(|| is(Value::Constant(0), 1))
-    };
+    // The last is the one that its files are of.
+    let gids = &gids[gids.len().saturating_sub(GROUPS)..];
+    let among = |group: Value| any(gids.iter().map(|gid| is(group.clone(), (*gid).into())).collect());
     let powers = Value::Arithmetic {
         op: Arithmetic::And,
         signed: false,
@@ -107,6 +108,19 @@ pub(super) fn of_user(uid: u32, gids: &[u32], privileges: Privileges) -> Conditi
 
 fn or(left: Condition, right: Condition) -> Condition {
     Condition::Or(Box::new(left), Box::new(right))
+}
+
+/// Whether one of these holds, in halves, for whatever is made of it goes as deep as it is.
+fn any(mut conditions: Vec<Condition>) -> Condition {
+    let second = conditions.split_off(conditions.len().div_ceil(2));
+    match (conditions.pop(), second.is_empty()) {
+        (None, _) => is(Value::Constant(0), 1),
+        (Some(only), true) => only,
+        (Some(last), false) => {
+            conditions.push(last);
+            or(any(conditions), any(second))
+        }
+    }
 }
 
 /// The running task is in the group of this id, or in one below it.

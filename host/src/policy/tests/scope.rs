@@ -129,6 +129,22 @@ proptest! {
     }
 }
 
+/// Some are of hundreds, where a directory service has them.
+#[test]
+fn a_user_may_be_of_many_groups() {
+    let number = |number| Value::Constant(number);
+    let privileges = Privileges {
+        owners: [number(5), number(5)],
+        groups: [number(999), number(0)],
+        capabilities: number(0),
+        namespace: number(0),
+        dumpable: number(DUMPABLE),
+    };
+    let mut table = TableSpec::clone(&table("on = \"rt:sys_exit\"\nshow = { n = \"count()\" }"));
+    put(&mut table, &of_user(5, &(0..1000).collect::<Vec<_>>(), privileges)).unwrap();
+    crate::kernel::code::check_condition(table.probes[0].filter.as_ref().unwrap()).unwrap();
+}
+
 #[test]
 fn a_scope_has_no_place_where_another_task_may_run() {
     for attach in [
