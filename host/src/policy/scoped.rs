@@ -83,9 +83,9 @@ impl Scope {
 /// no capabilities but in a namespace of its own. So is its memory.
 pub(super) fn of_user(uid: u32, gids: &[u32], privileges: Privileges) -> Condition {
     let Privileges { owners: [effective, saved], groups, capabilities, namespace, dumpable } = privileges;
-    // The last is the one that its files are of.
-    let gids = &gids[gids.len().saturating_sub(GROUPS)..];
-    let among = |group: Value| any(gids.iter().map(|gid| is(group.clone(), (*gid).into())).collect());
+    // The last is the one that its files are of, and most processes: it is compared with first.
+    let gids = || gids.iter().rev().take(GROUPS);
+    let among = |group: Value| any(gids().map(|gid| is(group.clone(), (*gid).into())).collect());
     let powers = Value::Arithmetic {
         op: Arithmetic::And,
         signed: false,
@@ -110,7 +110,7 @@ fn or(left: Condition, right: Condition) -> Condition {
     Condition::Or(Box::new(left), Box::new(right))
 }
 
-/// Whether one of these holds, in halves, for whatever is made of it goes as deep as it is.
+/// Whether one of these holds, in halves, because what is made of it is made by calls as deep as it is.
 fn any(mut conditions: Vec<Condition>) -> Condition {
     let second = conditions.split_off(conditions.len().div_ceil(2));
     match (conditions.pop(), second.is_empty()) {
