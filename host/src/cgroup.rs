@@ -8,6 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::escape::escape;
+use crate::mounts::{self, Mount};
 
 /// Groups that are looked through for those that are not known yet, and how long that may take. Whoever makes more of them
 /// sees them as gone.
@@ -80,13 +81,10 @@ impl Cgroups {
     }
 }
 
-/// Where control groups of version 2 are mounted (proc_pid_mountinfo(5)).
+/// Where control groups of version 2 are mounted.
 pub(crate) fn mount() -> io::Result<Option<PathBuf>> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-    Ok(mounts.lines().find_map(|line| {
-        let (front, back) = line.split_once(" - ")?;
-        (back.split(' ').next() == Some("cgroup2")).then(|| front.split(' ').nth(4).map(PathBuf::from))?
-    }))
+    let mounts = mounts::list("self")?;
+    Ok(Mount::find(&mounts, |mount| mount.kind == "cgroup2").map(|mount| mount.point.into()))
 }
 
 /// A group's id, and how many levels it is below the root of all groups.

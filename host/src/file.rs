@@ -2,15 +2,14 @@
 //! again.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::MetadataExt;
 
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
-/// A list of mounts made to be read for long.
-const MOUNTS_BYTES: u64 = 4 << 20;
+use crate::mounts::{self, Mount};
 
 /// One state of one file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -56,12 +55,12 @@ pub(crate) fn examine(file: &File, pid: u32) -> io::Result<State> {
     // The mount is asked for first, which asks nothing of the file system.
     let about = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd()))?;
     let id = about.lines().find_map(|line| Some(line.strip_prefix("mnt_id:")?.trim()));
-    let theirs = mounts(&pid.to_string())?;
+    let theirs = mounts::list(&pid.to_string())?;
     let answers = match id.and_then(|id| Mount::find(&theirs, |mount| mount.id == id)) {
         None => false,
         Some(mount) if mount.kind == "overlay" => {
             let is_it = |own: &Mount<'_>| own.kind == mount.kind && own.device == mount.device;
-            Mount::find(&mounts("self")?, is_it).is_some()
+            Mount::find(&mounts::list("self")?, is_it).is_some()
         }
         Some(mount) => !mount.kind.starts_with("fuse"),
     };
@@ -86,46 +85,9 @@ fn refused(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, what)
 }
 
-/// A process's list of mounts.
-fn mounts(process: &str) -> io::Result<String> {
-    let mut mounts = Vec::new();
-    File::open(format!("/proc/{process}/mountinfo"))?.take(MOUNTS_BYTES).read_to_end(&mut mounts)?;
-    Ok(String::from_utf8_lossy(&mounts).into_owned())
-}
-
-/// A line of such a list.
-struct Mount<'a> {
-    id: &'a str,
-    /// The number of the device that the file system is for those who ask.
-    device: &'a str,
-    kind: &'a str,
-}
-
-impl<'a> Mount<'a> {
-    fn find(list: &'a str, is_it: impl Fn(&Self) -> bool) -> Option<Self> {
-        list.lines().filter_map(Self::parse).find(is_it)
-    }
-
-    /// `36 35 98:0 /root /point rw,noatime master:1 - ext3 /dev/root rw`, with its spaces escaped.
-    fn parse(line: &'a str) -> Option<Self> {
-        let (front, back) = line.split_once(" - ")?;
-        let mut front = front.split(' ');
-        Some(Self { id: front.next()?, device: front.nth(1)?, kind: back.split(' ').next()? })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_mount_is_found_by_its_number() {
-        let list = "36 35 98:0 / / rw,noatime master:1 - ext4 /dev/root rw\n\
-                    361 36 0:52 / /a\\040-\\040b rw shared:3 - overlay overlay rw,lowerdir=/x\nhalf a li";
-        let found = Mount::find(list, |mount| mount.id == "361").unwrap();
-        assert_eq!((found.device, found.kind), ("0:52", "overlay"));
-        assert!(Mount::find(list, |mount| mount.id == "3").is_none());
-    }
 
     #[test]
     fn a_file_of_this_machine_is_examined() {

@@ -15,6 +15,7 @@ mod file;
 pub mod kernel;
 mod manifest;
 mod memfd;
+mod mounts;
 pub mod policy;
 pub mod probe;
 pub mod recording;

@@ -1,6 +1,7 @@
 //! Which files there are, and whether any of them has changed.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -12,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::escape::escape;
 
 /// What tools keep, wherever it is.
-pub(super) const TOOLS: [&str; 4] = ["node_modules", "__pycache__", ".git", ".venv"];
+const TOOLS: [&str; 4] = ["node_modules", "__pycache__", ".git", ".venv"];
 /// What tools write beside the sources as they build them.
 const LOCKS: [&str; 3] = ["Cargo.lock", "go.sum", "package-lock.json"];
 /// Where the plugin and what it is made from are written, in its folder.
@@ -51,22 +52,26 @@ impl Files {
         }
         for link in links {
             let Some(real) = if_there(link.canonicalize())? else { continue };
-            let is_tools = TOOLS.iter().any(|tool| real.file_name().is_some_and(|name| name == *tool));
-            if is_tools || written.iter().any(|written| real.starts_with(written)) {
-                files.insert(link.clone(), link.symlink_metadata())?;
-                continue;
-            }
-            files.add(&link)?;
-            // What is behind it is seen as far as it can be: a link can lead to all that there is.
-            let mut behind = Self::default();
-            if real.is_dir()
-                && behind.walk(&real, &written, MOST_LINKED, &mut Vec::new()).is_ok_and(|whole| whole)
-            {
-                files.insert(link.clone(), link.symlink_metadata())?;
-                files.extend(behind);
+            match Self::behind(&real, &written) {
+                Some(behind) => {
+                    files.insert(link.clone(), link.symlink_metadata())?;
+                    files.extend(behind);
+                }
+                None => files.add(&link)?,
             }
         }
         Ok(files)
+    }
+
+    /// What is in a folder that a link leads to, but for what is written; nothing, if it cannot be seen: a link can lead to a file,
+    /// or to all that there is.
+    fn behind(real: &Path, written: &[PathBuf]) -> Option<Self> {
+        let mut behind = Self::default();
+        if real.file_name().is_some_and(is_tools) || written.iter().any(|written| real.starts_with(written)) {
+            return Some(behind);
+        }
+        let whole = real.is_dir() && behind.walk(real, written, MOST_LINKED, &mut Vec::new()).ok()?;
+        whole.then_some(behind)
     }
 
     /// Adds what is in a folder and those below it; false, if that is more than so many. Links are not followed.
@@ -83,7 +88,7 @@ impl Files {
             for entry in entries {
                 let entry = entry?;
                 let path = entry.path();
-                if TOOLS.iter().any(|tool| entry.file_name() == *tool) || left_out.contains(&path) {
+                if is_tools(&entry.file_name()) || left_out.contains(&path) {
                     continue;
                 }
                 let kind = entry.file_type()?;
@@ -125,6 +130,11 @@ impl Files {
             now.0.iter().filter(|(path, _)| is_lock(path)).map(|(path, seen)| (path.clone(), seen.clone())),
         );
     }
+}
+
+/// Whether tools keep something by this name.
+pub(super) fn is_tools(name: &OsStr) -> bool {
+    TOOLS.iter().any(|tool| name == *tool)
 }
 
 /// What was looked for, if it is there: it may have gone by now, as an editor's files do, and a link can lead nowhere, or to

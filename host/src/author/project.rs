@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use include_dir::{Dir, include_dir};
 use rustix::process::{getegid, geteuid};
 
-use super::files::{Files, TOOLS};
+use super::files::{Files, is_tools};
 use crate::config;
 use crate::error::{Error, Kind, Result};
 use crate::manifest::{Language, Manifest};
@@ -102,7 +102,7 @@ pub(super) fn write(from: &Dir<'_>, to: &Path, change: impl Fn(&[u8]) -> Vec<u8>
     for folder in from.dirs() {
         let name = folder.path().file_name().unwrap_or_default();
         // Tools may have left something in the folder from which this binary was built.
-        if !TOOLS.iter().any(|tool| name == *tool) {
+        if !is_tools(name) {
             write(folder, &to.join(name), change)?;
         }
     }
